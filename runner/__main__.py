@@ -1,0 +1,65 @@
+"""python -m runner: read the command line, check every run, train, tell.
+
+Exit codes: 0 complete; 1 a single run failed or diverged; 2 bad configuration, data or lock, found
+before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT; 143 SIGTERM.
+"""
+
+import sys
+
+from hydra._internal.utils import get_args_parser
+
+from runner import terminal
+from runner.compose import Job, Request, expanded, read_command_line
+from runner.datasets import DataError
+from runner.interrupts import Interrupted, raise_on_signals
+from runner.launch import hand_to_hydra, launch
+from runner.results import CheckpointError, LockedError, RunFolder
+from runner.schema import ConfigError
+
+BAD_REQUEST = 2
+SOME_FAILED = 3
+FINISHED = ("complete", "diverged")
+
+
+def main() -> int:
+    raise_on_signals()
+    sys.argv[1:] = [word for argument in sys.argv[1:] for word in expanded(argument)]
+    flags = get_args_parser().parse_args()
+    try:
+        if flags.help or flags.hydra_help or flags.shell_completion or flags.info:
+            return hand_to_hydra(sys.argv[1:])
+        request = read_command_line(flags)
+        if flags.cfg:
+            return hand_to_hydra(sys.argv[1:])
+        return train_all(request)
+    except (ConfigError, DataError, LockedError, CheckpointError) as error:
+        terminal.tell_problems(error)
+        return BAD_REQUEST
+    except Interrupted as interrupted:
+        terminal.tell_interrupted(interrupted)
+        return interrupted.exit_code
+
+
+def train_all(request: Request) -> int:
+    """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
+    pending = [job for job in request.jobs if not (finished(job) and job.config.resume)]
+    if pending:
+        from runner import train  # imports torch, which takes seconds: only where it is needed
+
+        train.prepare(job.config for job in pending)
+        launch(pending, train.run, request.multirun)
+    folders = [RunFolder(job.folder) for job in request.jobs]
+    if request.multirun:
+        terminal.tell_sweep(request.jobs, already=len(request.jobs) - len(pending))
+        failed = any(folder.status not in FINISHED for folder in folders)
+        return SOME_FAILED if failed else 0
+    terminal.tell_run(folders[0], already=not pending)
+    return 0 if folders[0].status == "complete" else 1
+
+
+def finished(job: Job) -> bool:
+    return RunFolder(job.folder).status in FINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,384 @@
+"""From the command line to checked runs: Hydra composes, the schema checks, every run gets its folder.
+
+All of it happens before Hydra's own main function starts and without importing torch, so that a
+mistake anywhere (in one of a thousand combinations, say) is told within a second, in the user's terms,
+and leaves nothing behind.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.results import OUTPUTS, RunFolder
+from runner.schema import Config, ConfigError, nearest, problems_of
+from runner.sources import PACKAGE_HEADER, Source, shown
+
+HERE = Path(__file__).parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+
+# What a user may set of Hydra's own configuration. The rest could run code or write elsewhere.
+HYDRA_KEYS = ("hydra.mode", "hydra.verbose", "hydra/launcher", "hydra.launcher.")
+# Settings that say how to compute and what to call a run, not what is computed.
+UNNAMED = ("experiment", "name", "resume", "trainer", "data.root", "hydra")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what the user asked for, the checked configuration, and the folder that it goes to."""
+
+    overrides: tuple[str, ...]  # as Hydra composes them
+    config: Config
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The overrides that tell this run from others: key and value."""
+        pairs = (override.lstrip("+~").partition("=") for override in self.overrides)
+        return {
+            key: value
+            for key, _, value in pairs
+            if key.split(".")[0] not in UNNAMED and key not in UNNAMED and "/" not in key
+        }
+
+    @cached_property
+    def folder(self) -> Path:
+        """outputs/<name>/<settings>-<hash>: the one with this hash if there is one already."""
+        above = OUTPUTS / self.config.name
+        for existing in sorted(above.glob(f"*-{self.config.hash}")):
+            return existing
+        settings = ",".join(f"{key}={value}" for key, value in self.settings.items()) or "default"
+        readable = re.sub(r"[^\w.,=+-]+", "_", settings).strip("_.")[:120]
+        return above / f"{readable}-{self.config.hash}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one command line asks for."""
+
+    arguments: argparse.Namespace  # Hydra's own flags
+    jobs: list[Job]
+
+    @property
+    def multirun(self) -> bool:
+        return bool(self.arguments.multirun)
+
+
+def read_command_line(arguments: argparse.Namespace) -> Request:
+    """Composes and checks every run that a command line asks for.
+
+    Raises:
+        ConfigError: With all mistakes of all runs, each told once.
+    """
+    if arguments.experimental_rerun:
+        raise ConfigError(
+            ["--experimental-rerun unpickles a file; give a run's config.yaml instead"]
+        )
+    if arguments.config_path or arguments.config_name:
+        raise ConfigError(["--config-path and --config-name: give a run's config.yaml instead"])
+    words = list(arguments.overrides)
+    if arguments.config_dir:
+        if not Path(arguments.config_dir).is_dir():
+            raise ConfigError([f"--config-dir {arguments.config_dir}: no such folder"])
+        words.append(f"hydra.searchpath=[{Path(arguments.config_dir).absolute()}]")
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        composer = Composer([Path(arguments.config_dir)] if arguments.config_dir else [])
+        jobs = composer.jobs(words, arguments.multirun)
+    return Request(arguments, jobs)
+
+
+class Composer:
+    """Composes configurations with Hydra and collects what is wrong with them.
+
+    Args:
+        folders: Folders of the user's own YAML files, which come before the runner's.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self.folders = [*folders, CONF]
+        self.loader = GlobalHydra.instance().config_loader()
+        self.groups = set(self.loader.list_groups("")) - {"hydra"}
+        self.parser = OverridesParser.create(config_loader=self.loader)
+        self.problems: dict[str, None] = {}  # an ordered set: a sweep repeats its mistakes
+        self.bases: dict[tuple[str, ...], tuple[DictConfig, list[Source]] | None] = {}
+
+    def jobs(self, words: list[str], multirun: bool) -> list[Job]:
+        """A job for each combination of values, runs that come out the same told once."""
+        overrides = self._parse(words)
+        if not multirun:
+            for override in overrides:
+                if override.is_sweep_override():
+                    self._problem(f"{override.input_line}: several values need --multirun (-m)")
+        self._raise_problems()
+        combinations = [[o.input_line for o in overrides]]
+        if multirun:
+            combinations = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+        jobs: dict[tuple[str, str], Job] = {}
+        for combination in combinations:
+            config = self.config(combination)
+            if config:
+                visible = tuple(o for o in combination if not o.startswith("hydra.searchpath"))
+                jobs.setdefault((config.name, config.hash), Job(visible, config))
+        self._raise_problems()
+        return list(jobs.values())
+
+    def config(self, words: Sequence[str]) -> Config | None:
+        """One checked configuration, or None where there were problems."""
+        overrides = self.parser.parse_overrides(list(words))
+        groups = [o for o in overrides if self._is_group(o) or self._is_hydra(o)]
+        values = [o for o in overrides if o not in groups]
+        known = [o for o in groups if self._known_option(o)]
+        base = self._base(tuple(o.input_line or "" for o in known))
+        if base is None or len(known) < len(groups):
+            return None
+        composed, sources = base
+        composed = composed.copy()
+        for override in values:
+            # Misspelt keys are set too: the schema then tells all mistakes at once.
+            try:
+                _apply(composed, override)
+            except (OmegaConfBaseException, ConfigCompositionException) as error:
+                self._problem(f"{override.input_line}: {str(error).splitlines()[0]}")
+                return None
+        if not self._interpolations_are_plain(composed, sources):
+            return None
+        try:
+            container = OmegaConf.to_container(composed, resolve=True)
+        except OmegaConfBaseException as error:
+            self._problem(str(error).splitlines()[0])
+            return None
+        assert isinstance(container, dict)
+        found = list(problems_of({str(k): v for k, v in container.items()}))
+        for key, message in found:
+            self._problem(self._located(key, message, values, sources))
+        return None if found else Config.model_validate(container)
+
+    def _parse(self, words: list[str]) -> list[Override]:
+        overrides = []
+        for word in words:
+            try:
+                overrides += self.parser.parse_overrides([word])
+            except OverrideParseException:
+                self._problem(
+                    f"{word}: not of the form key=value (quote values with special signs)"
+                )
+        for override in overrides:
+            key = override.input_line or ""
+            if self._is_hydra(override) and not key.startswith((*HYDRA_KEYS, "hydra.searchpath=")):
+                self._problem(f"{key}: the runner sets this itself")
+        return overrides
+
+    def _is_hydra(self, override: Override) -> bool:
+        return override.key_or_group.split(".")[0].split("/")[0] == "hydra"
+
+    def _is_group(self, override: Override) -> bool:
+        return override.key_or_group in self.groups
+
+    def _known_option(self, override: Override) -> bool:
+        """Whether the chosen option of a group exists; a problem if not."""
+        if override.is_delete() or override.key_or_group.startswith("hydra."):
+            return True
+        group, value = override.key_or_group, override.value()
+        options = self.loader.get_group_options(group)
+        wanted = value if isinstance(value, list) else [value]
+        for option in wanted:
+            if option not in options:
+                self._problem(
+                    f"{override.input_line}: unknown {group} '{option}'"
+                    f"{nearest(str(option), options)} Known: {', '.join(options)}"
+                )
+                return False
+        return True
+
+    def _base(self, groups: tuple[str, ...]) -> tuple[DictConfig, list[Source]] | None:
+        """What the chosen options compose to before single values are set, and from which files."""
+        if groups not in self.bases:
+            self.bases[groups] = self._composed(groups)
+        return self.bases[groups]
+
+    def _composed(self, groups: tuple[str, ...]) -> tuple[DictConfig, list[Source]] | None:
+        try:
+            composed = compose("config", overrides=list(groups), return_hydra_config=True)
+        except (
+            HydraException,
+            OmegaConfBaseException,
+            yaml.YAMLError,
+            UnicodeDecodeError,
+        ) as error:
+            self._problem(self._explained(error))
+            return None
+        sources = list(self._sources(composed))
+        for source in sources:
+            for line, text in source.octals():
+                decimal = int(text.replace("_", ""), 8) if re.fullmatch("[0-7_+-]+", text) else None
+                reading = f"YAML reads it as octal, {decimal}" if decimal else "no number"
+                self._problem(
+                    f"{source}:{line}: {text}: {reading}; write it without the leading zero"
+                )
+            if "/experiment/" in source.path.as_posix() and not source.has_package_header():
+                self._problem(f"{source}:1: the first line must be '{PACKAGE_HEADER}'")
+                return None
+        if changed := self._changed_hydra(composed):
+            self._problem(f"{changed}: the runner sets this itself; an experiment cannot")
+            return None
+        OmegaConf.set_struct(composed, False)
+        del composed["hydra"]
+        return composed, sources
+
+    def _sources(self, composed: DictConfig) -> Iterator[Source]:
+        """The files of a composition: the more special ones first."""
+        choices = {g: o for g, o in composed.hydra.runtime.choices.items() if "/" not in g}
+        for group, options in sorted(choices.items(), key=lambda item: item[0] != "experiment"):
+            for option in options if isinstance(options, list) else [options]:
+                prefix = "" if group == "experiment" else group
+                for folder in self.folders:
+                    path = folder / group / f"{option}.yaml"
+                    if path.is_file():
+                        yield Source(path, prefix)
+                        break
+        yield Source(CONF / "config.yaml", "")
+
+    def _changed_hydra(self, composed: DictConfig) -> str | None:
+        """A key of Hydra's own configuration that a YAML file has changed, if any."""
+        if "experiment" not in composed.hydra.runtime.choices and len(self.folders) == 1:
+            return None
+        if composed.hydra.get("callbacks"):
+            return "hydra.callbacks"
+        plain = compose("config", return_hydra_config=True).hydra
+        for key in composed.hydra:
+            if key in ("runtime", "overrides", "job", "mode", "verbose", "launcher", "searchpath"):
+                continue
+            if OmegaConf.to_container(composed.hydra)[key] != OmegaConf.to_container(plain).get(
+                key
+            ):  # type: ignore[call-overload, union-attr, index]
+                return f"hydra.{key}"
+        return None
+
+    def _interpolations_are_plain(self, composed: DictConfig, sources: list[Source]) -> bool:
+        """Whether ${...} only names other keys: a resolver could read the environment."""
+        container = OmegaConf.to_container(composed, resolve=False)
+        bad = [(k, v) for k, v in _strings(container) if re.search(r"\$\{[^}]*:", v)]
+        for key, value in bad:
+            self._problem(self._located(key, f"{value}: only ${{key}} is allowed", [], sources))
+        return not bad
+
+    def _located(
+        self, key: str, message: str, overrides: Sequence[Override], sources: list[Source]
+    ) -> str:
+        """A problem with the place that set the key: an override, else file and line."""
+        for override in overrides:
+            if override.key_or_group == key or key.startswith(override.key_or_group + "."):
+                return f"{override.input_line}: {message}"
+        for source in sources:
+            if line := source.line(key):
+                return f"{source}:{line}: {key}: {message}"
+        return f"{key}: {message}" if key else message
+
+    def _explained(self, error: Exception) -> str:
+        """One line on why Hydra could not compose."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, yaml.MarkedYAMLError) and cause.problem_mark:
+                mark = cause.problem_mark
+                path = shown(Path(mark.name)) if Path(mark.name).is_absolute() else mark.name
+                return f"{path}:{mark.line + 1}: {cause.problem}"
+            if isinstance(cause, (yaml.YAMLError, UnicodeDecodeError)):
+                return next(self._unreadable(), str(cause).splitlines()[0])
+            cause = cause.__cause__ or cause.__context__
+        return " ".join(str(error).split("Config search path")[0].split())
+
+    def _unreadable(self) -> Iterator[str]:
+        """The files that are not UTF-8 or hold signs that YAML forbids."""
+        for folder in self.folders:
+            for path in sorted(folder.rglob("*.yaml")):
+                try:
+                    Source(path, "")
+                except UnicodeDecodeError as error:
+                    line = path.read_bytes()[: error.start].count(b"\n") + 1
+                    yield f"{shown(path)}:{line}: not UTF-8"
+                except yaml.YAMLError as error:
+                    yield f"{shown(path)}: {str(error).splitlines()[0]}"
+
+    def _problem(self, text: str) -> None:
+        self.problems[text] = None
+
+    def _raise_problems(self) -> None:
+        if self.problems:
+            raise ConfigError(list(self.problems))
+
+
+def expanded(argument: str) -> list[str]:
+    """An argument as overrides: a saved config.yaml stands for all its settings."""
+    if argument.endswith((".yaml", ".yml")) and "=" not in argument:
+        return _saved(Path(argument))
+    return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
+
+
+def _saved(path: Path) -> list[str]:
+    """The overrides that make the configuration of a run's config.yaml."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError([f"{path}: {str(error).splitlines()[0]}"]) from None
+    if not isinstance(values, dict):
+        raise ConfigError([f"{path}: not a run's config.yaml"])
+    named = [f"{g}={v['name']}" for g, v in values.items() if isinstance(v, dict) and "name" in v]
+    return named + [f"++{key}={_quoted(value)}" for key, value in _leaves(values)]
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _strings(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield path, node
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
+    for key, value in items:
+        yield from _strings(value, f"{path}.{key}" if path else str(key))
+
+
+def _quoted(value: Any) -> str:
+    """A YAML value in Hydra's override grammar."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return "[" + ",".join(_quoted(item) for item in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _apply(config: DictConfig, override: Override) -> None:
+    """Sets or deletes one value, as Hydra does with a `++` or `~` override."""
+    key = override.key_or_group
+    if override.is_delete():
+        above, _, last = key.rpartition(".")
+        node = OmegaConf.select(config, above) if above else config
+        if isinstance(node, DictConfig) and last in node:
+            del node[last]
+        return
+    value = override.value()
+    OmegaConf.update(config, key, value, merge=isinstance(value, dict), force_add=True)

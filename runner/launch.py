@@ -1,0 +1,57 @@
+"""Checked runs, handed to Hydra: its launcher trains them, its files land in their folders."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from runner import terminal
+from runner.compose import CONF, Job
+from runner.results import OUTPUTS, CheckpointError, LockedError, RunFolder
+from runner.schema import Config
+
+# The jobs of the sweep in progress, for the sweeper plugin: Hydra makes the plugin, so that it cannot
+# be given them, and loads its module twice, so that they cannot lie there.
+sweep: list[Job] = []
+
+
+def launch(jobs: list[Job], run: Callable[[Config, Path], RunFolder], multirun: bool) -> None:
+    """Has Hydra call `run` for each job; in a sweep a run that fails stops no other.
+
+    Raises:
+        LockedError, CheckpointError: A single run cannot begin.
+    """
+    errors: list[Exception] = []
+
+    def task(composed: DictConfig) -> None:
+        number = HydraConfig.get().job.num if multirun else 0
+        job = jobs[number]
+        config = Config.model_validate(OmegaConf.to_container(composed, resolve=True))
+        assert config.hash == job.config.hash, "Hydra composed another run than was checked"
+        try:
+            folder = run(config, job.folder)
+        except (LockedError, CheckpointError) as error:
+            errors.append(error)
+            if multirun:
+                terminal.tell_problems(error)
+        else:
+            if multirun:
+                terminal.tell_finished(job, folder, number + 1, len(jobs))
+
+    if multirun:
+        sweep[:] = jobs
+        hand_to_hydra([*sys.argv[1:], f"hydra.sweep.dir={OUTPUTS}"], task)
+    else:
+        hand_to_hydra([*jobs[0].overrides, f"hydra.run.dir='{jobs[0].folder}'"], task)
+        if errors:
+            raise errors[0]
+
+
+def hand_to_hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: None) -> int:
+    """Calls Hydra's own main function with these command-line arguments."""
+    sys.argv[1:] = arguments
+    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
+    return 0

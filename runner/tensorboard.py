@@ -1,0 +1,74 @@
+"""A run's curves, histograms and settings as TensorBoard events."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+CHARTS = {  # train and validation of a metric on one chart, in the Custom Scalars tab
+    "curves": {
+        "loss": ["Multiline", ["train/loss", "val/loss"]],
+        "accuracy": ["Multiline", ["train/accuracy", "val/accuracy"]],
+    }
+}
+
+
+class Curves:
+    """Writes events.out.tfevents.* into a run folder; a step of the horizontal axis is an epoch.
+
+    Args:
+        folder: The run folder.
+        config: The run's settings, for the Text and HParams tabs.
+        first_epoch: The first epoch to be written; TensorBoard forgets what an earlier process wrote
+            from there on.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], first_epoch: int) -> None:
+        resumed = first_epoch > 0
+        self.config = config
+        self.writer = SummaryWriter(
+            str(folder), purge_step=first_epoch if resumed else None, flush_secs=5
+        )
+        if not resumed:
+            self.writer.add_custom_scalars(CHARTS)
+            text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+            self.writer.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()))
+
+    def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        for name, value in metrics.items():
+            if value is not None:
+                self.writer.add_scalar(name, value, epoch)
+
+    def add_histograms(self, epoch: int, histograms: Mapping[str, Tensor]) -> None:
+        for name, values in histograms.items():
+            if values.isfinite().all():
+                self.writer.add_histogram(name, values, epoch)
+
+    def add_result(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        """The final metrics and the HParams entry that refers to them."""
+        self.add_epoch(epoch, metrics)
+        settings = dict(flat({k: v for k, v in self.config.items() if k != "trainer"}))
+        # Without the experiment summary TensorBoard finds settings and metrics in all the runs.
+        _, start, end = hparams(settings, {})
+        assert self.writer.file_writer is not None
+        self.writer.file_writer.add_summary(start)
+        self.writer.file_writer.add_summary(end)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted keys with values that the HParams tab can show."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            shown = value if isinstance(value, (bool, int, float, str)) else str(value)
+            pairs.append((f"{prefix}{key}", shown))
+    return pairs
