@@ -23,7 +23,7 @@ from hydra.errors import ConfigCompositionException, HydraException, OverridePar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.results import OUTPUTS, RunFolder
+from runner.results import OUTPUTS
 from runner.schema import Config, ConfigError, nearest, problems_of
 from runner.sources import PACKAGE_HEADER, Source, shown
 
@@ -122,7 +122,7 @@ class Composer:
                 if override.is_sweep_override():
                     self._problem(f"{override.input_line}: several values need --multirun (-m)")
         self._raise_problems()
-        combinations = [[o.input_line for o in overrides]]
+        combinations = [[written(o) for o in overrides]]
         if multirun:
             combinations = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
         jobs: dict[tuple[str, str], Job] = {}
@@ -140,7 +140,7 @@ class Composer:
         groups = [o for o in overrides if self._is_group(o) or self._is_hydra(o)]
         values = [o for o in overrides if o not in groups]
         known = [o for o in groups if self._known_option(o)]
-        base = self._base(tuple(o.input_line or "" for o in known))
+        base = self._base(tuple(written(o) for o in known))
         if base is None or len(known) < len(groups):
             return None
         composed, sources = base
@@ -175,7 +175,7 @@ class Composer:
                     f"{word}: not of the form key=value (quote values with special signs)"
                 )
         for override in overrides:
-            key = override.input_line or ""
+            key = written(override)
             if self._is_hydra(override) and not key.startswith((*HYDRA_KEYS, "hydra.searchpath=")):
                 self._problem(f"{key}: the runner sets this itself")
         return overrides
@@ -256,15 +256,14 @@ class Composer:
             return None
         if composed.hydra.get("callbacks"):
             return "hydra.callbacks"
-        plain = compose("config", return_hydra_config=True).hydra
-        for key in composed.hydra:
-            if key in ("runtime", "overrides", "job", "mode", "verbose", "launcher", "searchpath"):
-                continue
-            if OmegaConf.to_container(composed.hydra)[key] != OmegaConf.to_container(plain).get(
-                key
-            ):  # type: ignore[call-overload, union-attr, index]
-                return f"hydra.{key}"
-        return None
+        volatile = ("runtime", "overrides", "job", "mode", "verbose", "launcher", "searchpath")
+        plain = compose("config", return_hydra_config=True)
+        changed = (
+            f"hydra.{key}"
+            for key, value in composed.hydra.items_ex(resolve=False)
+            if key not in volatile and value != plain.hydra._get_node(key)
+        )
+        return next(changed, None)
 
     def _interpolations_are_plain(self, composed: DictConfig, sources: list[Source]) -> bool:
         """Whether ${...} only names other keys: a resolver could read the environment."""
@@ -317,6 +316,11 @@ class Composer:
     def _raise_problems(self) -> None:
         if self.problems:
             raise ConfigError(list(self.problems))
+
+
+def written(override: Override) -> str:
+    """An override as it stood on the command line."""
+    return override.input_line or ""
 
 
 def expanded(argument: str) -> list[str]:

@@ -162,7 +162,6 @@ def load(data: Data) -> Dataset:
     Raises:
         DataError: A file is missing or damaged, or the settings leave nothing to train on.
     """
-    import torch
 
     from runner.datasets import DataError
 
@@ -220,7 +219,7 @@ def _subset(train: Split, size: float) -> Split:
             )
         return train
     rank = torch.zeros_like(train.labels)
-    for label in train.labels.unique():
+    for label in range(int(train.labels.max()) + 1):
         of_class = train.labels == label
         rank[of_class] = torch.arange(int(of_class.sum()))
     first = torch.argsort(rank, stable=True)[:count]

@@ -146,7 +146,7 @@ def load_raw(name: str, root: str | Path | None) -> Raw:
 
 def cache_root() -> Path:
     """The user's cache, such as ~/.cache/runner."""
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     return Path(pooch.os_cache("runner"))
 
@@ -166,7 +166,7 @@ def _error(path: Path, found: str, expected: str) -> DataError:
 
 def _digits() -> Raw:
     """Digits of 8x8 pixels: 1,324 for training and validation, 497 for testing, always the same."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     # Neighbours on file often share a writer: a cut without shuffling would test on other writers.

@@ -51,7 +51,8 @@ def layer_statistics(
         gradients = torch.autograd.grad(cost, seen)
     statistics: dict[str, float] = {}
     histograms: dict[str, Tensor] = {}
-    measured = zip(layers(probe), seen, active, gradients, strict=True)
+    # A list, because the hooks go on collecting when the activations are called again below.
+    measured = list(zip(layers(probe), seen, active, gradients, strict=True))
     for number, (layer, y, a, gradient) in enumerate(measured, start=1):
         y = y.detach()
         unit = y.transpose(0, 1)[0].flatten()

@@ -15,7 +15,7 @@ class Interrupted(BaseException):
 def raise_on_signals() -> None:
     """Makes both signals raise Interrupted, from now on."""
 
-    def interrupt(signal_number: int, frame: FrameType | None) -> None:
+    def interrupt(signal_number: int, _: FrameType | None) -> None:
         raise Interrupted(signal_number)
 
     signal.signal(signal.SIGINT, interrupt)

@@ -6,11 +6,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from runner.data import Dataset, Epoch, Split, slices
 from runner.layers import weights
 from runner.losses import Loss
+from runner.metrics import split_metrics
 from runner.optimizers import Optimizer
 from runner.regularizers import limit_norm, penalty
 from runner.schedules import Schedule, factor
@@ -77,16 +77,25 @@ class RunModule(pl.LightningModule):
         self.steps_per_epoch = len(data.train) // batch_size
         self.epoch = 0  # finished epochs, those before a resumption counted
         self.seconds = 0.0  # spent in training steps
-        # Logits and targets since the epoch began.
-        self.outputs: list[tuple[Tensor, Tensor]] = []
-        self.outputs_val: list[tuple[Tensor, Tensor]] = []
-        self.outputs_test: list[tuple[Tensor, Tensor]] = []
+        # Logits and targets of each split since the epoch began.
+        self.outputs: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "val": [], "test": []}
+        self.metrics: dict[str, float] = {}  # of the epoch that has ended
 
-    def resume(self, checkpoint: dict[str, Any]) -> None:
-        """Goes back to the end of an epoch; the optimizer's state is loaded once there is one."""
-        self.network.load_state_dict(checkpoint["state_dict"])
-        self.epoch = checkpoint["epoch"]
-        self.seconds = checkpoint["seconds"]
+    def training_state(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, at the end of an epoch."""
+        return {
+            "epoch": self.epoch,
+            "global_step": self.epoch * self.steps_per_epoch,
+            "seconds": self.seconds,
+            "state_dict": self.network.state_dict(),
+            "optimizer_states": [self.optimizer.state_dict()],
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Goes back to a training state; the optimizer's part is loaded once there is an optimizer."""
+        self.network.load_state_dict(state["state_dict"])
+        self.epoch = state["epoch"]
+        self.seconds = state["seconds"]
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.network(inputs)
@@ -126,7 +135,7 @@ class RunModule(pl.LightningModule):
         if self.max_norm:
             with torch.no_grad():
                 limit_norm(weights(self.network), self.max_norm)
-        self.outputs.append((logits.detach(), targets))
+        self.outputs["train"].append((logits.detach(), targets))
 
     def lr(self, step: int) -> float:
         """η in step `step`."""
@@ -134,7 +143,7 @@ class RunModule(pl.LightningModule):
 
     def check_finite(self, block: list[int]) -> None:
         """Raises Diverged at the first step of the block whose logits are not finite."""
-        recent = torch.stack([logits.sum() for logits, _ in self.outputs[-len(block) :]])
+        recent = torch.stack([logits.sum() for logits, _ in self.outputs["train"][-len(block) :]])
         finite = recent.isfinite()
         if not finite.all():
             number = block[int(finite.int().argmin())]
@@ -149,10 +158,10 @@ class RunModule(pl.LightningModule):
         return Loader(slices(len(self.data.test), EVALUATION_BATCH))
 
     def validation_step(self, part: slice, index: int) -> None:
-        self.outputs_val.append(self.evaluate(self.data.val, part))
+        self.outputs["val"].append(self.evaluate(self.data.val, part))
 
     def test_step(self, part: slice, index: int) -> None:
-        self.outputs_test.append(self.evaluate(self.data.test, part))
+        self.outputs["test"].append(self.evaluate(self.data.test, part))
 
     def evaluate(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
         """Logits (n, classes) and targets (n,) of a part of a split."""
@@ -169,37 +178,26 @@ class RunModule(pl.LightningModule):
         """The metrics before the first step; train's are of the first 500 examples."""
         self.eval()
         for part in self.val_dataloader():
-            self.outputs_val.append(self.evaluate(self.data.val, part))
-        self.outputs.append(self.evaluate(self.data.train, slice(0, EVALUATION_BATCH)))
-        train, val = (
-            self.measure("train", self.outputs)[0],
-            self.measure("val", self.outputs_val)[0],
-        )
+            self.outputs["val"].append(self.evaluate(self.data.val, part))
+        self.outputs["train"].append(self.evaluate(self.data.train, slice(0, EVALUATION_BATCH)))
+        metrics = self.measured("train") | self.measured("val")
         self.train()
-        return {name: value.item() for name, value in (train | val).items()}
+        return metrics
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.measure("val", self.outputs_val)[0])
+        self.metrics = self.measured("val")
 
     def on_train_epoch_end(self) -> None:
-        self.log_dict(self.measure("train", self.outputs)[0])
-        self.log("lr", self.optimizer.param_groups[0]["lr"])
+        self.metrics |= self.measured("train") | {"lr": self.optimizer.param_groups[0]["lr"]}
         self.epoch += 1
 
     def on_test_epoch_end(self) -> None:
-        metrics, logits, targets = self.measure("test", self.outputs_test)
-        self.log_dict(metrics | {"test/error": 1 - metrics["test/accuracy"]})
-        self.predictions = self.loss.probabilities(logits), targets
+        logits = torch.cat([logits for logits, _ in self.outputs["test"]]).float()
+        self.predictions = self.loss.probabilities(logits), self.data.test.labels
+        self.metrics = self.measured("test")
 
-    def measure(
-        self, split: str, outputs: list[tuple[Tensor, Tensor]]
-    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """C₀ and accuracy over all of an epoch's outputs, which it empties; logits and targets."""
-        logits = torch.cat([logits for logits, _ in outputs]).float()
-        targets = torch.cat([targets for _, targets in outputs])
-        outputs.clear()
-        accuracy = multiclass_accuracy(
-            logits, targets, self.data.classes, average="micro", validate_args=False
-        )
-        metrics = {f"{split}/loss": self.loss(logits, targets), f"{split}/accuracy": accuracy}
-        return metrics, logits, targets
+    def measured(self, split: str) -> dict[str, float]:
+        """The metrics over all outputs of a split since the epoch began, which are then forgotten."""
+        logits, targets = zip(*self.outputs[split], strict=True)
+        self.outputs[split].clear()
+        return split_metrics(split, self.loss, torch.cat(logits).float(), torch.cat(targets))

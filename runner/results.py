@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -62,6 +63,12 @@ class RunFolder:
 
     def write_status(self, status: str, **details: Any) -> None:
         self._write_json("status.json", {"status": status, "pid": os.getpid(), **details})
+
+    def write_failure(self, error: Exception) -> None:
+        """The traceback goes to error.txt, one line to the status."""
+        (self.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        first_line = (str(error).splitlines() or [""])[0]
+        self.write_status("failed", reason=f"{type(error).__name__}: {first_line}")
 
     def write_config(self, values: dict[str, Any]) -> None:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
@@ -132,7 +139,7 @@ class RunFolder:
         """
         import torch
 
-        damaged = []
+        damaged: list[Path] = []
         for candidate in ("last", "previous") if name == "last" else (name,):
             path = self.path / "checkpoints" / f"{candidate}.ckpt"
             if not path.exists():

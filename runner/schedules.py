@@ -29,7 +29,7 @@ class Step(Option):
     gamma: Positive
 
     def decay(self, epoch: float, epochs: int) -> float:
-        return self.gamma ** sum(epoch >= point * epochs for point in self.at)
+        return float(self.gamma ** sum(epoch >= point * epochs for point in self.at))
 
 
 class Exponential(Option):

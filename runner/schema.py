@@ -93,9 +93,9 @@ class Config(Option):
                     problems.append(
                         f"regularizer.{key} needs hidden layers; architecture.hidden is []"
                     )
-        if isinstance(self.architecture, NIN) and self.architecture.head == "fc_dropout":
-            if not self.regularizer.dropout:
-                problems.append("architecture.head=fc_dropout needs regularizer.dropout above 0")
+        head = self.architecture.head if isinstance(self.architecture, NIN) else None
+        if head == "fc_dropout" and not self.regularizer.dropout:
+            problems.append("architecture.head=fc_dropout needs regularizer.dropout above 0")
         if self.schedule.warmup_epochs > self.epochs:
             problems.append(
                 f"schedule.warmup_epochs={self.schedule.warmup_epochs:g} is longer than"

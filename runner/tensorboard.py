@@ -23,17 +23,15 @@ class Curves:
     Args:
         folder: The run folder.
         config: The run's settings, for the Text and HParams tabs.
-        first_epoch: The first epoch to be written; TensorBoard forgets what an earlier process wrote
-            from there on.
+        resumed_after: The last epoch that an earlier process has finished; TensorBoard forgets what
+            it wrote after that. None for a fresh start.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], first_epoch: int) -> None:
-        resumed = first_epoch > 0
+    def __init__(self, folder: Path, config: dict[str, Any], resumed_after: int | None) -> None:
         self.config = config
-        self.writer = SummaryWriter(
-            str(folder), purge_step=first_epoch if resumed else None, flush_secs=5
-        )
-        if not resumed:
+        purge = None if resumed_after is None else resumed_after + 1
+        self.writer = SummaryWriter(str(folder), purge_step=purge, flush_secs=5)
+        if resumed_after is None:
             self.writer.add_custom_scalars(CHARTS)
             text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
             self.writer.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()))
