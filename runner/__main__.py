@@ -23,9 +23,9 @@ FINISHED = ("complete", "diverged")
 
 def main() -> int:
     raise_on_signals()
-    sys.argv[1:] = [word for argument in sys.argv[1:] for word in expanded(argument)]
-    flags = get_args_parser().parse_args()
     try:
+        sys.argv[1:] = [word for argument in sys.argv[1:] for word in expanded(argument)]
+        flags = get_args_parser().parse_args()
         if flags.help or flags.hydra_help or flags.shell_completion or flags.info:
             return hand_to_hydra(sys.argv[1:])
         request = read_command_line(flags)

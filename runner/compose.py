@@ -8,14 +8,18 @@ and leaves nothing behind.
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -88,26 +92,38 @@ def read_command_line(arguments: argparse.Namespace) -> Request:
         )
     if arguments.config_path or arguments.config_name:
         raise ConfigError(["--config-path and --config-name: give a run's config.yaml instead"])
-    words = list(arguments.overrides)
-    if arguments.config_dir:
-        if not Path(arguments.config_dir).is_dir():
-            raise ConfigError([f"--config-dir {arguments.config_dir}: no such folder"])
-        words.append(f"hydra.searchpath=[{Path(arguments.config_dir).absolute()}]")
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        composer = Composer([Path(arguments.config_dir)] if arguments.config_dir else [])
-        jobs = composer.jobs(words, arguments.multirun)
-    return Request(arguments, jobs)
+    folders = [Path(arguments.config_dir)] if arguments.config_dir else []
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError([f"--config-dir {folder}: no such folder"])
+    with composing(folders) as composer:
+        return Request(arguments, composer.jobs(arguments.overrides, arguments.multirun))
+
+
+@contextmanager
+def composing(folders: Sequence[Path] = ()) -> Iterator["Composer"]:
+    """A composer over the runner's YAML files and those in further folders."""
+    version.setbase("1.3")
+    search_path = create_config_search_path(str(CONF))
+    for folder in folders:
+        anchor = SearchPathQuery(provider="schema")
+        search_path.prepend("command-line", f"file://{folder.absolute()}", anchor)
+    Hydra.create_main_hydra2(task_name="runner", config_search_path=search_path)
+    try:
+        yield Composer(folders)
+    finally:
+        GlobalHydra.instance().clear()
 
 
 class Composer:
     """Composes configurations with Hydra and collects what is wrong with them.
 
     Args:
-        folders: Folders of the user's own YAML files, which come before the runner's.
+        folders: Folders of the user's own YAML files, which come after the runner's.
     """
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self.folders = [*folders, CONF]
+        self.folders = [CONF, *folders]
         self.loader = GlobalHydra.instance().config_loader()
         self.groups = set(self.loader.list_groups("")) - {"hydra"}
         self.parser = OverridesParser.create(config_loader=self.loader)
@@ -129,8 +145,7 @@ class Composer:
         for combination in combinations:
             config = self.config(combination)
             if config:
-                visible = tuple(o for o in combination if not o.startswith("hydra.searchpath"))
-                jobs.setdefault((config.name, config.hash), Job(visible, config))
+                jobs.setdefault((config.name, config.hash), Job(tuple(combination), config))
         self._raise_problems()
         return list(jobs.values())
 
@@ -176,7 +191,7 @@ class Composer:
                 )
         for override in overrides:
             key = written(override)
-            if self._is_hydra(override) and not key.startswith((*HYDRA_KEYS, "hydra.searchpath=")):
+            if self._is_hydra(override) and not key.startswith(HYDRA_KEYS):
                 self._problem(f"{key}: the runner sets this itself")
         return overrides
 
@@ -258,12 +273,13 @@ class Composer:
             return "hydra.callbacks"
         volatile = ("runtime", "overrides", "job", "mode", "verbose", "launcher", "searchpath")
         plain = compose("config", return_hydra_config=True)
-        changed = (
-            f"hydra.{key}"
-            for key, value in composed.hydra.items_ex(resolve=False)
-            if key not in volatile and value != plain.hydra._get_node(key)
+        before, after = (
+            OmegaConf.to_container(config.hydra, resolve=False) for config in (plain, composed)
         )
-        return next(changed, None)
+        assert isinstance(before, dict)
+        assert isinstance(after, dict)
+        changed = (k for k in after if k not in volatile and after[k] != before.get(k))
+        return next((f"hydra.{key}" for key in changed), None)
 
     def _interpolations_are_plain(self, composed: DictConfig, sources: list[Source]) -> bool:
         """Whether ${...} only names other keys: a resolver could read the environment."""
@@ -325,7 +341,8 @@ def written(override: Override) -> str:
 
 def expanded(argument: str) -> list[str]:
     """An argument as overrides: a saved config.yaml stands for all its settings."""
-    if argument.endswith((".yaml", ".yml")) and "=" not in argument:
+    # A run folder's name has = in it, as an override has.
+    if argument.endswith(".yaml") and ("=" not in argument or Path(argument).is_file()):
         return _saved(Path(argument))
     return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runner.options import Count, Option
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from runner.datasets import Raw
 
+
+def _distinct(classes: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"names a class twice: {list(classes)}")
+    return classes
+
+
 Size = Count | Annotated[float, Field(gt=0, le=1)]
+Class = Annotated[int, Field(ge=0, le=9)]
+Classes = Annotated[tuple[Class, ...], Field(strict=False, min_length=2), AfterValidator(_distinct)]
 
 
 class Data(Option):
@@ -26,7 +35,7 @@ class Data(Option):
         name: The data set.
         root: A folder with mnist/, fashion_mnist/ or cifar-10-batches-bin/; null looks at the
             environment variable RUNNER_DATA, then at the user's cache, then downloads.
-        classes: Keep only these classes, numbered from 0 in this order; null keeps all.
+        classes: Keep only these classes, two or more, numbered from 0 in this order; null keeps all.
         val_size: The number of examples at the end of the training file that are for validation.
         train_size: How many of the remaining examples are trained on: a number or a fraction. They are
             taken in turns from each class, from the front of the file.
@@ -38,11 +47,18 @@ class Data(Option):
 
     name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
     root: str | None
-    classes: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(strict=False)] | None
+    classes: Classes | None
     val_size: Count
     train_size: Size
     standardize: Literal["none", "global", "per_feature"]
     augment: Literal["none", "crop_flip"]
+
+    # train_size is 1 for one example and 1.0 for all: equal numbers to Python, not to the caches.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Data) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
 
 @dataclass(frozen=True)
@@ -232,12 +248,14 @@ def _standardization(images: "Tensor", maximum: int, kind: str) -> "tuple[Tensor
 
     if kind == "none":
         return torch.tensor(1 / maximum), torch.tensor(0.0)
-    mean = torch.zeros(images.shape[1:], dtype=torch.float64)
-    square = mean.clone()
+    total = torch.zeros(images.shape[1:], dtype=torch.float64)
+    squares = total.clone()
     # In pieces: a float64 copy of all of MNIST would fill 380 MB.
     for piece in images.split(1000):
-        mean += piece.double().sum(dim=0) / len(images)
-        square += piece.double().square().sum(dim=0) / len(images)
+        total += piece.double().sum(dim=0)
+        squares += piece.double().square().sum(dim=0)
+    # Divided once, and so exact where a pixel never changes: its variance is 0, not 1e-14.
+    mean, square = total / len(images), squares / len(images)
     if kind == "global":
         mean, square = mean.mean(), square.mean()
     std = (square - mean.square()).clamp(min=0).sqrt()

@@ -127,6 +127,8 @@ def load_raw(name: str, root: str | Path | None) -> Raw:
     places = [cache]
     given = os.environ.get("RUNNER_DATA") or None if root is None else root
     if given is not None:
+        if not Path(given).expanduser().is_dir():
+            raise _error(Path(given), "no such folder", f"a folder that holds {source.folder}/")
         places.insert(0, Path(given).expanduser() / source.folder)
 
     folder = places[0] if places[0].is_dir() else cache
@@ -165,7 +167,7 @@ def _error(path: Path, found: str, expected: str) -> DataError:
 
 
 def _digits() -> Raw:
-    """Digits of 8x8 pixels: 1,324 for training and validation, 497 for testing, always the same."""
+    """Digits of 8x8 pixels: 1,324 for training and validation, 473 for testing, always the same."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -41,13 +41,11 @@ def launch(jobs: list[Job], run: Callable[[Config, Path], RunFolder], multirun: 
             if multirun:
                 terminal.tell_finished(job, folder, number + 1, len(jobs))
 
-    if multirun:
-        sweep[:] = jobs
-        hand_to_hydra([*sys.argv[1:], f"hydra.sweep.dir={OUTPUTS}"], task)
-    else:
-        hand_to_hydra([*jobs[0].overrides, f"hydra.run.dir='{jobs[0].folder}'"], task)
-        if errors:
-            raise errors[0]
+    sweep[:] = jobs
+    place = f"sweep.dir={OUTPUTS}" if multirun else f"run.dir='{jobs[0].folder}'"
+    hand_to_hydra([*sys.argv[1:], f"hydra.{place}"], task)
+    if errors and not multirun:
+        raise errors[0]
 
 
 def hand_to_hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: None) -> int:

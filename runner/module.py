@@ -66,6 +66,7 @@ class RunModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False  # a turn of Lightning's loop is a block of steps here
         self.network = network
+        self.weights = weights(network)
         self.loss = loss
         self.update_rule = optimizer
         self.schedule = schedule
@@ -127,14 +128,14 @@ class RunModule(pl.LightningModule):
     def step(self, inputs: Tensor, targets: Tensor, step: int) -> None:
         """One update of the parameters; `step` counts from 0 over the whole run."""
         logits = self(inputs)
-        cost = self.loss(logits, targets) + penalty(weights(self.network), self.l1, self.l2)
+        cost = self.loss(logits, targets) + penalty(self.weights, self.l1, self.l2)
         self.optimizer.zero_grad()
         cost.backward()
         self.optimizer.param_groups[0]["lr"] = self.lr(step)
         self.optimizer.step()
         if self.max_norm:
             with torch.no_grad():
-                limit_norm(weights(self.network), self.max_norm)
+                limit_norm(self.weights, self.max_norm)
         self.outputs["train"].append((logits.detach(), targets))
 
     def lr(self, step: int) -> float:

@@ -29,7 +29,8 @@ class Step(Option):
     gamma: Positive
 
     def decay(self, epoch: float, epochs: int) -> float:
-        return float(self.gamma ** sum(epoch >= point * epochs for point in self.at))
+        # Not epoch >= point * epochs: 0.55 * 100 is a little more than 55.
+        return float(self.gamma ** sum(epoch / epochs >= point for point in self.at))
 
 
 class Exponential(Option):
@@ -40,7 +41,7 @@ class Exponential(Option):
     gamma: Positive
 
     def decay(self, epoch: float, epochs: int) -> float:
-        return self.gamma**epoch
+        return float(self.gamma**epoch)
 
 
 class Cosine(Option):

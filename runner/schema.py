@@ -152,12 +152,12 @@ def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
     path: list[str] = []
     node: Any = values
     for part in mistake["loc"]:
-        if isinstance(node, dict) and (part in node or mistake["type"] == "missing"):
-            path.append(str(part))
-            node = node.get(part)
-        elif isinstance(node, (list, tuple)) and isinstance(part, int):
+        in_mapping = isinstance(node, dict) and part in node
+        if in_mapping or (isinstance(node, (list, tuple)) and isinstance(part, int)):
             path.append(str(part))
             node = node[part]
+    if mistake["type"] == "missing":
+        path.append(str(mistake["loc"][-1]))
     key = ".".join(path)
     if mistake["type"] == "extra_forbidden":
         return key, f"unknown key '{path[-1]}'{nearest_key(path, values)}"
@@ -169,6 +169,11 @@ def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
         tag, tags = str(mistake["ctx"]["tag"]), mistake["ctx"]["expected_tags"]
         known = [t.strip("' ") for t in tags.split(",")]
         return f"{key}.name", f"unknown name '{tag}'{nearest(tag, known)} Known: {', '.join(known)}"
+    if mistake["type"] == "too_short":
+        return (
+            key,
+            f"needs at least {mistake['ctx']['min_length']} items, found {mistake['input']!r}",
+        )
     message = (
         mistake["msg"]
         .replace("Input should be", "must be")

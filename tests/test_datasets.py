@@ -301,7 +301,9 @@ def test_places_in_order(tmp_path: Path, cache: Path, monkeypatch: pytest.Monkey
 
     assert found(None) == 3
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "environment"))
-    assert [found("root"), found(None), found("empty"), found("absent")] == [1, 2, 3, 3]
+    assert [found("root"), found(None), found("empty")] == [1, 2, 3]
+    with pytest.raises(DataError, match="no such folder"):
+        found("absent")
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "empty"))
     assert found(None) == 3
     monkeypatch.chdir(tmp_path / "root")
@@ -327,6 +329,7 @@ def test_a_missing_file_is_not_fetched_from_elsewhere(
 @pytest.mark.parametrize("name", datasets.SOURCES)
 def test_offline_and_absent(name: str, tmp_path: Path, cache: Path) -> None:
     source = datasets.SOURCES[name]
+    (tmp_path / "root").mkdir()
     with pytest.raises(DataError) as caught:
         load_raw(name, tmp_path / "root")
     places = [str(tmp_path / "root" / source.folder), str(cache / source.folder), "RUNNER_DATA"]
