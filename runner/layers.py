@@ -76,7 +76,7 @@ class Dropout(nn.Module):
         self.register_buffer("key", torch.zeros((), dtype=torch.int32))
         self.register_buffer("count", torch.zeros((), dtype=torch.int32))
         # A hash is uniform over the int32 range: the lowest `rate` of that range is dropped.
-        threshold = torch.tensor(round(rate * 2**32) - 2**31, dtype=torch.int32)
+        threshold = torch.tensor(min(round(rate * 2**32), 2**32 - 1) - 2**31, dtype=torch.int32)
         self.register_buffer("threshold", threshold, persistent=False)
         self.register_buffer("scale", torch.tensor(1 / (1 - rate)), persistent=False)
 
