@@ -42,19 +42,39 @@ def main() -> int:
 
 def train_all(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
-    pending = [job for job in request.jobs if not (finished(job) and job.config.resume)]
-    if pending:
-        from runner import train  # imports torch, which takes seconds: only where it is needed
-
-        train.prepare(job.config for job in pending)
-        launch(pending, train.run, request.multirun)
+    if request.jobs[0].config.study:
+        return carry_out(request)
+    pending = train_pending(request.jobs, request.multirun)
     folders = [RunFolder(job.folder) for job in request.jobs]
     if request.multirun:
-        terminal.tell_sweep(request.jobs, already=len(request.jobs) - len(pending))
+        terminal.tell_sweep(request.jobs, already=len(request.jobs) - pending)
         failed = any(folder.status not in FINISHED for folder in folders)
         return SOME_FAILED if failed else 0
     terminal.tell_run(folders[0], already=not pending)
     return 0 if folders[0].status == "complete" else 1
+
+
+def carry_out(request: Request) -> int:
+    """Trains a study's runs stage by stage and reports what they say about its claims."""
+    from runner.stages import Campaign
+
+    evidence = Campaign(request).carry_out(lambda jobs: train_pending(jobs, multirun=True))
+
+    from runner import report  # imports SciPy and matplotlib
+
+    report.tell(evidence)
+    return SOME_FAILED if evidence.failed else 0
+
+
+def train_pending(jobs: list[Job], multirun: bool) -> int:
+    """Trains those jobs that are not finished yet and returns how many there were."""
+    pending = [job for job in jobs if not (finished(job) and job.config.resume)]
+    if pending:
+        from runner import train  # imports torch, which takes seconds: only where it is needed
+
+        train.prepare(job.config for job in pending)
+        launch(pending, train.run, multirun)
+    return len(pending)
 
 
 def finished(job: Job) -> bool:

@@ -46,10 +46,13 @@ class Job:
 
     overrides: tuple[str, ...]  # as Hydra composes them
     config: Config
+    named: tuple[tuple[str, str], ...] = ()  # what a study calls it: arm, tuned values, seed
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """The overrides that tell this run from others: key and value."""
+        """What tells this run from others: the study's names, else the overrides."""
+        if self.named:
+            return dict(self.named)
         pairs = (override.lstrip("+~").partition("=") for override in self.overrides)
         return {
             key: value
@@ -74,6 +77,11 @@ class Request:
 
     arguments: argparse.Namespace  # Hydra's own flags
     jobs: list[Job]
+
+    @property
+    def folders(self) -> list[Path]:
+        """The user's own folders of YAML files."""
+        return [Path(self.arguments.config_dir)] if self.arguments.config_dir else []
 
     @property
     def multirun(self) -> bool:
@@ -356,7 +364,7 @@ def _saved(path: Path) -> list[str]:
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: not a run's config.yaml"])
     named = [f"{g}={v['name']}" for g, v in values.items() if isinstance(v, dict) and "name" in v]
-    return named + [f"++{key}={_quoted(value)}" for key, value in _leaves(values)]
+    return named + [f"++{key}={quoted(value)}" for key, value in _leaves(values)]
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -381,14 +389,14 @@ def _strings(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield from _strings(value, f"{path}.{key}" if path else str(key))
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
     """A YAML value in Hydra's override grammar."""
     if value is None:
         return "null"
     if isinstance(value, str):
         return "'" + value.replace("'", "\\'") + "'"
     if isinstance(value, list):
-        return "[" + ",".join(_quoted(item) for item in value) + "]"
+        return "[" + ",".join(quoted(item) for item in value) + "]"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

@@ -43,7 +43,8 @@ def launch(jobs: list[Job], run: Callable[[Config, Path], RunFolder], multirun: 
 
     sweep[:] = jobs
     place = f"sweep.dir={OUTPUTS}" if multirun else f"run.dir='{jobs[0].folder}'"
-    hand_to_hydra([*sys.argv[1:], f"hydra.{place}"], task)
+    flags = ["--multirun"] if multirun else []  # a study needs no -m
+    hand_to_hydra([*flags, *sys.argv[1:], f"hydra.{place}"], task)
     if errors and not multirun:
         raise errors[0]
 

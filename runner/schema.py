@@ -19,6 +19,7 @@ from runner.optimizers import Optimizer
 from runner.options import Count, NonNegative, Option
 from runner.regularizers import Regularizer
 from runner.schedules import Schedule
+from runner.study import Study
 
 
 class BatchSize(Option):
@@ -72,7 +73,7 @@ class Config(Option):
     epochs: Count
     select: Literal["last", "best"]
     resume: bool
-    study: None
+    study: Study | None
     data: Data
     architecture: Architecture
     init: Init

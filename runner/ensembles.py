@@ -1,0 +1,159 @@
+"""Ensembles of finished runs: the mean of their class probabilities on the test split.
+
+Nothing is trained again: every run keeps its probabilities in predictions.npz. From the command line
+over any folder of runs:
+
+    python -m runner.ensembles outputs/ensemble
+    python -m runner.ensembles outputs/runs --size 5 --missing 1
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.results import RunFolder
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class MissingMember(RuntimeError):
+    """A member of an ensemble has no predictions."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One finished run."""
+
+    path: Path
+
+    @cached_property
+    def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
+        """Probabilities (n, classes) and labels (n,).
+
+        Raises:
+            MissingMember: The run did not complete.
+        """
+        folder = RunFolder(self.path)
+        if not self.complete:
+            raise MissingMember(f"{folder}: {folder.status or 'not trained'}, no predictions")
+        return folder.predictions()
+
+    @property
+    def complete(self) -> bool:
+        return RunFolder(self.path).status == "complete"
+
+
+def ensemble_metrics(members: Sequence[Member]) -> dict[str, float]:
+    """test/accuracy, test/error and test/loss (−log of the right class's mean probability).
+
+    The equation: p(class) = 1/M · Σ_m p_m(class). Lakshminarayanan et al. 2017,
+    https://arxiv.org/abs/1612.01474.
+
+    Raises:
+        MissingMember: A member did not complete.
+        ValueError: The members were not tested on the same examples.
+    """
+    import numpy as np
+
+    _, labels = members[0].predictions
+    total = np.zeros(members[0].predictions[0].shape)
+    for member in members:
+        probabilities, own_labels = member.predictions
+        if not np.array_equal(labels, own_labels) or probabilities.shape != total.shape:
+            raise ValueError(f"{member.path}: tested on other examples than {members[0].path}")
+        total += probabilities
+    mean = total / len(members)
+    accuracy = float((mean.argmax(axis=1) == labels).mean())
+    right = mean[np.arange(len(labels)), labels]
+    loss = float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean())
+    return {"test/accuracy": accuracy, "test/error": 1 - accuracy, "test/loss": loss}
+
+
+def disjoint_groups(members: Sequence[Member], size: int) -> list[list[Member]]:
+    """Groups of `size` members in order, no member in two; those left over at the end are in none."""
+    return [list(members[at : at + size]) for at in range(0, len(members) - size + 1, size)]
+
+
+def accuracy_by_size(members: Sequence[Member]) -> Iterator[tuple[int, list[float]]]:
+    """(size, test accuracy of each disjoint group of that size), from one member to all."""
+    for size in range(1, len(members) + 1):
+        yield (
+            size,
+            [ensemble_metrics(group)["test/accuracy"] for group in disjoint_groups(members, size)],
+        )
+
+
+def members_in(paths: Iterable[Path]) -> list[Member]:
+    """The runs in these folders; of a study its final runs, not those of its tuning.
+
+    Raises:
+        MissingMember: A folder holds no run.
+    """
+    from runner.evidence import RECORD, Evidence
+
+    members: list[Member] = []
+    for path in paths:
+        if (path / "status.json").exists():
+            members.append(Member(path))
+        elif (path / RECORD).exists():
+            evidence = Evidence.read(path)
+            seeds = evidence.study.seed_list
+            found = [evidence.run(arm, seed).path for seed in seeds for arm in evidence.arms]
+            members += [Member(run) for run in dict.fromkeys(found)]
+        else:
+            found = sorted(status.parent for status in path.glob("*/status.json"))
+            if not found:
+                raise MissingMember(f"{path}: no run in this folder")
+            members += [Member(run) for run in found]
+    return members
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0; 2 a member is missing or does not fit."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.ensembles", description="Averages the predictions of finished runs."
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="runs, or folders of runs")
+    parser.add_argument("--size", type=int, help="only ensembles of this size")
+    parser.add_argument("--missing", type=int, default=0, help="so many members may be missing")
+    options = parser.parse_args(arguments)
+    try:
+        tell(members_in(options.folders), options.size, options.missing)
+    except (MissingMember, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def tell(members: list[Member], size: int | None, may_miss: int) -> None:
+    """Prints the members' own accuracies, then accuracy against size.
+
+    Raises:
+        MissingMember: More members than `may_miss` did not complete.
+    """
+    from statistics import mean, stdev
+
+    missing = [member for member in members if not member.complete]
+    if len(missing) > may_miss:
+        lines = [f"{m.path}: {RunFolder(m.path).status or 'not trained'}" for m in missing[:4]]
+        more = f" (--missing {len(missing)} goes on without)"
+        raise MissingMember("\n".join([*lines, f"{len(missing)} of {len(members)} missing{more}"]))
+    present = [member for member in members if member.complete]
+    if size is not None and not 1 <= size <= len(present):
+        raise ValueError(f"--size {size}: there are {len(present)} members")
+    for member in present:
+        print(f"{ensemble_metrics([member])['test/accuracy']:8.2%}  {member.path.name}")
+    print("\nsize  groups  test accuracy")
+    for count, accuracies in accuracy_by_size(present):
+        if size in (None, count):
+            spread = f" ± {stdev(accuracies):.2%}" if len(accuracies) > 1 else ""
+            print(f"{count:4}  {len(accuracies):6}  {mean(accuracies):.2%}{spread}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
