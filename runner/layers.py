@@ -158,7 +158,8 @@ class Builder:
         return Layer(nn.Linear(inputs, classes))
 
     def _dropout(self, rate: float) -> list[nn.Module]:
-        return [Dropout(rate)] if rate else []
+        # A place is kept where nothing is dropped, so that parameters have the same names either way.
+        return [Dropout(rate) if rate else nn.Identity()]
 
 
 def layers(network: nn.Module) -> Iterator[Layer]:
