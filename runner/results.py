@@ -64,7 +64,7 @@ class RunFolder:
     def write_status(self, status: str, **details: Any) -> None:
         self._write_json("status.json", {"status": status, "pid": os.getpid(), **details})
 
-    def write_failure(self, error: Exception) -> None:
+    def write_failure(self, error: BaseException) -> None:
         """The traceback goes to error.txt, one line to the status."""
         (self.path / "error.txt").write_text("".join(traceback.format_exception(error)))
         first_line = (str(error).splitlines() or [""])[0]

@@ -42,7 +42,7 @@ class Trainer(Option):
         precision: 32-true, or bf16-mixed: matrix products in bfloat16.
         tf32: Matrix products of a GPU in TensorFloat-32.
         deterministic: Only algorithms that give the same bits every time.
-        threads: CPU threads; null leaves the choice to torch.
+        threads: CPU threads; null takes one for small networks and all for others.
         checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the
             last one, and at the end. 0 writes one after every epoch.
         progress: Show the progress bar.

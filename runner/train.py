@@ -20,6 +20,7 @@ from runner.randomness import derived_seed, generator
 from runner.record import RunRecord
 from runner.results import RunFolder
 from runner.schema import Config, ConfigError
+from runner.threads import forward_flops, set_threads
 
 # Of Lightning's advice, what does not apply: batches are slices of tensors in memory.
 warnings.filterwarnings("ignore", module="pytorch_lightning")
@@ -65,16 +66,20 @@ def run(config: Config, path: Path) -> RunFolder:
             record.save()
             folder.write_status("interrupted", epoch=record.epoch)
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             folder.write_failure(error)
     return folder
 
 
 def train(config: Config, record: RunRecord) -> None:
     """Builds, fits, tests; what comes of it goes to the record."""
-    trainer = lightning_trainer(config, record)
+    callbacks: list[pl.Callback] = [Recorder(record, config.diagnostics.layers)]
+    if config.trainer.progress:
+        callbacks.append(ProgressBar(record.folder.path.name, config.epochs))
+    trainer = lightning_trainer(config, config.epochs - record.epoch, callbacks)
     device = trainer.strategy.root_device
     module = build(config, device)
+    set_threads(config.trainer.threads, module.batch_size * flops_of(config, module.data))
     parameters = sum(p.numel() for p in module.parameters())
     if record.checkpoint:
         module.resume(record.checkpoint)
@@ -111,6 +116,11 @@ def build(config: Config, device: torch.device) -> RunModule:
     )
 
 
+def flops_of(config: Config, data: datasets.Dataset) -> int:
+    """Floating-point operations of the forward pass for one example."""
+    return forward_flops(config.architecture, data.shape, data.classes, config.regularizer)
+
+
 @torch.no_grad()
 def initialize(network: nn.Module, config: Config) -> None:
     """Draws the initial weights and gives each dropout layer its key."""
@@ -133,16 +143,14 @@ def on_device(data: datasets.Data, device: torch.device) -> datasets.Dataset:
     return datasets.load(data).to(device)
 
 
-def lightning_trainer(config: Config, record: RunRecord) -> pl.Trainer:
+def lightning_trainer(
+    config: Config, epochs: int, callbacks: list[pl.Callback] | None = None
+) -> pl.Trainer:
+    """The device, its settings and the precision that a run is computed with."""
     settings = config.trainer
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     torch.set_float32_matmul_precision("high" if settings.tf32 else "highest")
-    callbacks: list[pl.Callback] = [Recorder(record, config.diagnostics.layers)]
-    if settings.progress:
-        callbacks.append(ProgressBar(record.folder.path.name, config.epochs))
     return pl.Trainer(
-        max_epochs=config.epochs - record.epoch,
+        max_epochs=epochs,
         accelerator=settings.accelerator,
         devices=1,
         precision=settings.precision,
