@@ -19,7 +19,11 @@ def split_metrics(split: str, loss: Loss, logits: Tensor, targets: Tensor) -> di
     accuracy = multiclass_accuracy(
         logits, targets, logits.shape[1], average="micro", validate_args=False
     )
+    return named(split, loss(logits, targets).item(), accuracy.item())
+
+
+def named(split: str, loss: float, accuracy: float) -> dict[str, float]:
     # float32 has seven decimals: 0.98 shall not be told as 0.9800000190734863.
-    share = round(accuracy.item(), 7)
-    metrics = {f"{split}/loss": loss(logits, targets).item(), f"{split}/accuracy": share}
+    share = round(accuracy, 7)
+    metrics = {f"{split}/loss": loss, f"{split}/accuracy": share}
     return metrics | ({"test/error": round(1 - share, 7)} if split == "test" else {})

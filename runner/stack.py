@@ -5,7 +5,6 @@ Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch.func import functional_call, vmap
 
 from runner.data import Split, crop_flip, slices
 from runner.layers import Dropout, weights
-from runner.losses import Loss
+from runner.metrics import named
 from runner.module import EVALUATION_BATCH, RunModule
 
 METRIC_CHUNK = 16  # runs whose losses over a whole epoch are computed at once
@@ -63,7 +62,9 @@ class Stack:
         self.l1 = self._settings([m.l1 for m in self.modules])
         self.l2 = self._settings([m.l2 for m in self.modules])
         self.max_norm = self._settings([m.max_norm or 0.0 for m in self.modules])
+        # Of each step since the epoch began: (runs, batch, classes) and (runs, batch).
         self.logits: list[Tensor] = []
+        self.targets: list[Tensor] = []
 
     # Training
 
@@ -104,32 +105,26 @@ class Stack:
         self.logits.append(logits_RBK.detach())
         self.targets.append(targets_RB)
 
-    def end_epoch(self) -> "list[EpochResult]":
-        """What the epoch has come to, run by run; the runs' states are up to date after it."""
+    def end_epoch(self) -> list[int | None]:
+        """Measures the epoch and brings the modules and their optimizers up to date.
+
+        Returns:
+            For each of `modules`, the first step of the epoch, counted from 1, whose logits were not
+            finite, or None.
+        """
         finite_SR = torch.stack([logits.sum((1, 2)) for logits in self.logits]).isfinite().cpu()
-        logits_RNK = torch.cat(self.logits, dim=1).float()
-        train = split_metrics("train", self.loss, logits_RNK, torch.cat(self.targets, dim=1))
-        del logits_RNK
+        train = self.measured("train", torch.cat(self.logits, 1), torch.cat(self.targets, 1))
         self.logits, self.targets = [], []
         with self.precision():
-            val_RNK = self.evaluate(self.data.val)
-        val = split_metrics("val", self.loss, val_RNK, self.data.val.labels.to(self.device))
+            logits_RNK = self.evaluate(self.data.val)
+        val = self.measured("val", logits_RNK, self.data.val.labels)
         for group in self.groups:
             group.lend()
-        sound_R = torch.stack([p.detach().flatten(1).isfinite().all(1) for p in self.parameters])
-        sound = sound_R.all(0).tolist()
-        results = []
         for row, module in enumerate(self.modules):
-            done = module.epoch * self.steps_per_epoch
-            diverged_at = None
-            if not finite_SR[:, row].all():
-                diverged_at = done + int(finite_SR[:, row].int().argmin()) + 1
-            elif not sound[row]:
-                diverged_at = done + self.steps_per_epoch
-            module.epoch += 1
             module.metrics = val[row] | train[row] | {"lr": module.optimizer.param_groups[0]["lr"]}
-            results.append(EpochResult(module, diverged_at))
-        return results
+            module.epoch += 1
+        broken = [torch.nonzero(~finite_S).flatten().tolist() for finite_S in finite_SR.T]
+        return [steps[0] + 1 if steps else None for steps in broken]
 
     def _forward(self, inputs: Tensor, targets_RB: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (runs, batch, classes) and costs (runs,) without the penalty."""
@@ -164,26 +159,34 @@ class Stack:
     # Measuring
 
     @torch.no_grad()
-    def evaluate(self, split: Split, examples: int | None = None) -> Tensor:
-        """Logits (runs, n, classes) of all examples of a split or the first so many."""
+    def evaluate(self, split: Split) -> Tensor:
+        """Logits (runs, n, classes) of all examples of a split."""
         self.template.eval()
         forward = vmap(
             lambda p, b, x: functional_call(self.template, (p, b), (x,)), in_dims=(0, 0, None)
         )
         logits = []
-        for part in slices(min(examples or len(split), len(split)), EVALUATION_BATCH):
+        for part in slices(len(split), EVALUATION_BATCH):
             inputs = self.data.inputs(split.images[part].to(self.device))
             logits.append(forward(self._named(), self.buffers, inputs))
-        return torch.cat(logits, dim=1).float()
+        return torch.cat(logits, dim=1)
 
-    def untrained_metrics(self) -> list[dict[str, float]]:
-        """The metrics before the first step; train's are of the first examples."""
-        targets = self.data.train.labels[:EVALUATION_BATCH].to(self.device)
-        logits_RNK = self.evaluate(self.data.train, EVALUATION_BATCH)
-        train = split_metrics("train", self.loss, logits_RNK, targets)
-        labels = self.data.val.labels.to(self.device)
-        val = split_metrics("val", self.loss, self.evaluate(self.data.val), labels)
-        return [train[row] | val[row] for row in range(len(self.modules))]
+    @torch.no_grad()
+    def measured(self, split: str, logits_RNK: Tensor, targets: Tensor) -> list[dict[str, float]]:
+        """For each run what runner.metrics says of its logits.
+
+        Args:
+            split: train, val or test.
+            logits_RNK: (runs, n, classes).
+            targets: (runs, n), or (n,) where all runs have the same.
+        """
+        targets = targets.to(self.device)
+        dims = (0, 0 if targets.dim() == 2 else None)
+        loss = vmap(self.loss, in_dims=dims, chunk_size=METRIC_CHUNK)
+        losses = loss(logits_RNK.float(), targets).tolist()
+        right_R = (logits_RNK.argmax(2) == targets).sum(1)
+        shares = (right_R.float() / logits_RNK.shape[1]).tolist()
+        return [named(split, *pair) for pair in zip(losses, shares, strict=True)]
 
     # Stacking
 
@@ -221,14 +224,6 @@ class Stack:
         return torch.tensor(values, device=self.device) if any(values) else None
 
 
-@dataclass
-class EpochResult:
-    """A run at the end of an epoch; `diverged_at` is the step whose outcome was not finite, if any."""
-
-    module: RunModule
-    diverged_at: int | None
-
-
 class Group:
     """Neighbouring runs that have the same update rule, settings and number of steps behind them.
 
@@ -247,7 +242,7 @@ class Group:
         self.optimizer = modules[0].update_rule.build(parameters)
         own = [list(module.network.parameters()) for module in modules]
         for i, parameter in enumerate(parameters):
-            states = [m.optimizer.state.get(p[i]) for m, p in zip(modules, own, strict=True)]
+            states = [m.optimizer.state.get(p[i], {}) for m, p in zip(modules, own, strict=True)]
             if states[0]:
                 self.optimizer.state[parameter] = {
                     key: self._joined([state[key] for state in states]) for key in states[0]
@@ -312,27 +307,3 @@ def logical(stacked: Tensor) -> Tensor:
 def along_runs(setting_R: Tensor, stacked: Tensor) -> Tensor:
     """A setting of each run in a shape that broadcasts against (runs, ...)."""
     return setting_R.view(-1, *(1,) * (stacked.dim() - 1))
-
-
-@torch.no_grad()
-def split_metrics(
-    split: str, loss: Loss, logits_RNK: Tensor, targets: Tensor
-) -> list[dict[str, float]]:
-    """For each run what runner.metrics.split_metrics says of it.
-
-    Args:
-        split: train, val or test.
-        loss: C₀.
-        logits_RNK: (runs, n, classes) float32.
-        targets: (runs, n), or (n,) where all runs have the same.
-    """
-    dims = (0, 0 if targets.dim() == 2 else None)
-    losses = vmap(loss, in_dims=dims, chunk_size=METRIC_CHUNK)(logits_RNK, targets).tolist()
-    right = (logits_RNK.argmax(2) == targets).sum(1).float() / logits_RNK.shape[1]
-    shares = [round(share, 7) for share in right.tolist()]
-    names = (f"{split}/loss", f"{split}/accuracy")
-    metrics = [dict(zip(names, pair, strict=True)) for pair in zip(losses, shares, strict=True)]
-    if split == "test":
-        for run in metrics:
-            run["test/error"] = round(1 - run["test/accuracy"], 7)
-    return metrics

@@ -1,0 +1,294 @@
+"""Trains many runs, those that fit together as one model; leaves the same files as runner.train.
+
+It knows nothing of Hydra. From Python, with configurations and folders:
+
+    train_all([(config, path), ...], tell=print)
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from runner import train
+from runner.callbacks import Recorder
+from runner.interrupts import Interrupted
+from runner.module import Diverged, RunModule
+from runner.record import RunRecord
+from runner.results import CheckpointError, LockedError, RunFolder
+from runner.schema import Config
+from runner.stack import Stack
+from runner.widths import MAX_WIDTH, Machine, fastest_width, template
+
+Job = tuple[Config, Path]
+Finished = Callable[[int, str], object]
+Refused = Callable[[int, Exception], object]
+
+# What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
+OWN = ("name", "resume", "study", "seed", "select", "init", "diagnostics")
+OWN_REGULARIZER = ("l1", "l2", "dropout", "dropout_input", "max_norm")
+OWN_TRAINER = ("checkpoint_seconds", "progress")
+
+
+def train_all(
+    jobs: Sequence[Job],
+    tell: Callable[[str], object],
+    finished: Finished = lambda number, how: None,
+    refused: Refused = lambda number, error: None,
+    width: int | None = None,
+    max_width: int = MAX_WIDTH,
+) -> None:
+    """Trains and tests every run in its folder, stack by stack; goes on where it was interrupted.
+
+    Args:
+        jobs: The runs.
+        tell: Is told in a line which runs form a stack, and why.
+        finished: Is called with each run's place in `jobs`, as soon as it has ended, and that line.
+        refused: Is called for a run that cannot begin: locked by a process, or damaged.
+        width: Runs per stack; None measures which is fastest. 1 trains them one by one.
+        max_width: The largest width to try.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM; what was trained so far is in the folders.
+    """
+    for what, members in grouped([config for config, _ in jobs]):
+        wide, why = fastest_width([jobs[n][0] for n in members], width, max_width)
+        pieces = deque(evenly(members, wide))
+        while pieces:
+            piece = pieces.popleft()
+            how = f"{len(piece)} runs in one stack" if len(piece) > 1 else "one run by itself"
+            how = f"{how}{what}: {why}"
+            tell(how)
+            stacked = {number: jobs[number] for number in piece}
+            try:
+                train_alone(stacked, how, finished, refused) if len(piece) == 1 else train_stack(
+                    stacked, how, finished, refused
+                )
+            except torch.OutOfMemoryError:
+                left = [n for n in piece if RunFolder(jobs[n][1]).status == "interrupted"]
+                pieces.extendleft(reversed(list(evenly(left, (len(piece) + 1) // 2))))
+                why = "half as wide, out of memory before"
+
+
+# Which runs form a stack
+
+
+def grouped(configs: Sequence[Config]) -> list[tuple[str, list[int]]]:
+    """What tells each group of stackable runs from the other groups, and the places of its runs."""
+    groups: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        groups.setdefault(json.dumps(shared_settings(config)), []).append(number)
+    settings: list[dict[str, Any]] = [json.loads(group) for group in groups]
+    varying = [
+        key
+        for key in dict.fromkeys(key for group in settings for key in group)
+        if any(group.get(key) != settings[0].get(key) for group in settings)
+    ]
+    whats = ["".join(f" {k}={group[k]}" for k in varying if k in group) for group in settings]
+    return [(what and f" with{what}", n) for what, n in zip(whats, groups.values(), strict=True)]
+
+
+def shared_settings(config: Config) -> dict[str, Any]:
+    """The settings, by dotted key, that all runs of a stack have in common."""
+    values = config.model_dump(mode="json", exclude=set(OWN))
+    for group in ("optimizer", "schedule"):
+        values[group] = {"name": values[group]["name"]}
+    for group, own in (("regularizer", OWN_REGULARIZER), ("trainer", OWN_TRAINER)):
+        values[group] = {key: v for key, v in values[group].items() if key not in own}
+    shared: dict[str, Any] = {}
+    for group, value in values.items():
+        keys = {f"{group}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {}
+        shared |= keys or {group: value}
+    return shared
+
+
+def evenly(members: Sequence[int], width: int) -> Iterator[list[int]]:
+    """The members in as few pieces of at most `width` as possible, of nearly equal sizes."""
+    count = -(-len(members) // width)
+    for i in range(count):
+        yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
+
+
+# Training them
+
+
+@dataclass(eq=False)
+class Run:
+    """A run while it is trained in a stack."""
+
+    number: int  # its place among the jobs
+    config: Config
+    record: RunRecord
+    module: RunModule
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.record, self.config.diagnostics.layers)
+
+
+def train_alone(stacked: dict[int, Job], how: str, finished: Finished, refused: Refused) -> None:
+    """A stack of one is an ordinary run."""
+    for number, (config, path) in stacked.items():
+        try:
+            train.run(config, path)
+        except (LockedError, CheckpointError) as error:
+            refused(number, error)
+        else:
+            finished(number, how)
+
+
+def train_stack(stacked: dict[int, Job], how: str, finished: Finished, refused: Refused) -> None:
+    """Trains the runs of one stack, each from where it stands, to their end.
+
+    Raises:
+        Interrupted: As `train_all`.
+        OutOfMemoryError: The runs stand where their last finished epoch has left them.
+    """
+    with ExitStack() as files:
+        records: dict[int, RunRecord] = {}
+        for number, (config, path) in stacked.items():
+            folder = RunFolder(path)
+            try:
+                files.enter_context(folder.lock())
+                records[number] = files.enter_context(closing(RunRecord(config, folder)))
+            except (LockedError, CheckpointError) as error:
+                refused(number, error)
+        try:
+            for number in fit(records):
+                del records[number]
+                finished(number, how)
+        except (Interrupted, torch.OutOfMemoryError):
+            for record in records.values():
+                record.save()
+                record.folder.write_status("interrupted", epoch=record.epoch)
+            raise
+        except (Exception, SystemExit) as error:
+            for number, record in records.items():
+                record.folder.write_failure(error)
+                finished(number, how)
+
+
+def fit(records: dict[int, RunRecord]) -> Iterator[int]:
+    """Trains and tests the runs; yields the number of each as it ends."""
+    configs = [record.config for record in records.values()]
+    machine = Machine(configs[0], len(configs))
+    runs = [Run(n, r.config, r, machine.built(r.config)) for n, r in records.items()]
+    for run in runs:
+        if run.record.checkpoint:
+            run.module.resume(run.record.checkpoint)
+        run.recorder.on_train_start(machine.trainer, run.module)
+    network = template(configs, runs[0].module)
+    stack = None
+    with Bar(runs) as bar:
+        while runs:
+            ended = [run for run in runs if run.module.epoch == run.config.epochs]
+            if ended:
+                test(network, ended, machine)
+            else:
+                stack = stack or Stack(network, [run.module for run in runs], machine.precision)
+                ended = list(train_epoch(stack, runs, machine, bar))
+            runs = [run for run in runs if run not in ended]
+            if ended:
+                stack = None  # the others move together
+            yield from (run.number for run in ended)
+
+
+def train_epoch(stack: Stack, runs: Sequence[Run], machine: Machine, bar: "Bar") -> Iterator[Run]:
+    """One epoch of every run, measured and recorded; yields the runs that diverge in it."""
+    stack.start_epoch()
+    start = time.perf_counter()
+    last = stack.steps_per_epoch - 1
+    for number in range(stack.steps_per_epoch):
+        if number == last:
+            for run in runs:
+                run.recorder.on_train_batch_start(machine.trainer, run.module, [number], number)
+        stack.step(number)
+        bar.step_ended()
+    machine.wait()
+    share = (time.perf_counter() - start) / len(runs)
+    diverged_at = dict(zip(stack.modules, stack.end_epoch(), strict=True))
+    for run in runs:
+        run.module.seconds += share
+        try:
+            if step := diverged_at[run.module]:
+                raise Diverged((run.module.epoch - 1) * stack.steps_per_epoch + step)
+            run.recorder.on_train_epoch_end(machine.trainer, run.module)
+        except Diverged as error:
+            run.record.diverged(error.step, *machine.described(run.module))
+            yield run
+    bar.epoch_ended(runs)
+
+
+def test(network: torch.nn.Module, runs: Sequence[Run], machine: Machine) -> None:
+    """Tests the last or the best weights of each run and writes its results."""
+    for run in runs:
+        run.record.save()
+        if run.config.select == "best":
+            run.module.network.load_state_dict(run.record.best["state_dict"])
+    stack = Stack(network, [run.module for run in runs], machine.precision)
+    split = stack.data.test
+    with stack.precision():
+        logits_RNK = stack.evaluate(split).float()
+    metrics = dict(
+        zip(stack.modules, stack.measured("test", logits_RNK, split.labels), strict=True)
+    )
+    logits = dict(zip(stack.modules, logits_RNK, strict=True))
+    for run in runs:
+        probabilities = stack.loss.probabilities(logits[run.module]).cpu().numpy()
+        labels = split.labels.cpu().numpy()
+        described = machine.described(run.module)
+        run.record.complete(metrics[run.module], probabilities, labels, *described)
+
+
+class Bar:
+    """Shows the progress of a stack on a terminal, and nothing elsewhere."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        first = runs[0].module
+        self.epochs, self.steps = first.epochs, first.steps_per_epoch
+        console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.fields[runs]} runs"),
+            BarColumn(bar_width=None),
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}{task.fields[accuracy]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not (console.is_terminal and runs[0].config.trainer.progress),
+        )
+        begun = min(run.module.epoch for run in runs)
+        self.task = self.bar.add_task(
+            "",
+            total=self.epochs * self.steps,
+            completed=begun * self.steps,
+            runs=len(runs),
+            epoch=begun,
+            epochs=self.epochs,
+            accuracy="",
+        )
+
+    def __enter__(self) -> "Bar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def step_ended(self) -> None:
+        self.bar.advance(self.task)
+
+    def epoch_ended(self, runs: Sequence[Run]) -> None:
+        accuracies = [run.module.metrics["val/accuracy"] for run in runs]
+        shown = f"  val accuracy best {max(accuracies):.2%}, median {median(accuracies):.2%}"
+        epoch = min(run.module.epoch for run in runs)
+        self.bar.update(self.task, epoch=epoch, accuracy=shown)
