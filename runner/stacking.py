@@ -6,6 +6,7 @@ It knows nothing of Hydra. From Python, with configurations and folders:
 """
 
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -264,6 +265,7 @@ class Bar:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),
             disable=not (console.is_terminal and runs[0].config.trainer.progress),
         )
         begun = min(run.module.epoch for run in runs)
