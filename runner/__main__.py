@@ -10,11 +10,10 @@ from hydra._internal.utils import get_args_parser
 
 from runner import terminal
 from runner.compose import Job, Request, expanded, read_command_line
-from runner.datasets import DataError
+from runner.errors import MISTAKES
 from runner.interrupts import Interrupted, raise_on_signals
 from runner.launch import hand_to_hydra, launch
-from runner.results import CheckpointError, LockedError, RunFolder
-from runner.schema import ConfigError
+from runner.results import RunFolder
 
 BAD_REQUEST = 2
 SOME_FAILED = 3
@@ -32,7 +31,7 @@ def main() -> int:
         if flags.cfg:
             return hand_to_hydra(sys.argv[1:])
         return train_all(request)
-    except (ConfigError, DataError, LockedError, CheckpointError) as error:
+    except MISTAKES as error:
         terminal.tell_problems(error)
         return BAD_REQUEST
     except Interrupted as interrupted:
@@ -58,7 +57,9 @@ def carry_out(request: Request) -> int:
     """Trains a study's runs stage by stage and reports what they say about its claims."""
     from runner.stages import Campaign
 
-    evidence = Campaign(request).carry_out(lambda jobs: train_pending(jobs, multirun=True))
+    campaign = Campaign(request)
+    alone = campaign.study.measures_time
+    evidence = campaign.carry_out(lambda jobs: train_pending(jobs, multirun=True, alone=alone))
 
     from runner import report  # imports SciPy and matplotlib
 
@@ -66,14 +67,14 @@ def carry_out(request: Request) -> int:
     return SOME_FAILED if evidence.failed else 0
 
 
-def train_pending(jobs: list[Job], multirun: bool) -> int:
+def train_pending(jobs: list[Job], multirun: bool, alone: bool = False) -> int:
     """Trains those jobs that are not finished yet and returns how many there were."""
     pending = [job for job in jobs if not (finished(job) and job.config.resume)]
     if pending:
         from runner import train  # imports torch, which takes seconds: only where it is needed
 
         train.prepare(job.config for job in pending)
-        launch(pending, train.run, multirun)
+        launch(pending, train.run, multirun, alone)
     return len(pending)
 
 

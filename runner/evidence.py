@@ -95,7 +95,10 @@ class Evidence:
         return bool(self.statuses().keys() - {"complete", "diverged"})
 
     def run(self, arm: str, seed: int) -> RunFolder:
-        return RunFolder(self.folder / self.arms[arm].runs[seed])
+        return self.folder_of(self.arms[arm].runs[seed])
+
+    def folder_of(self, run: str) -> RunFolder:
+        return RunFolder(self.folder / run)
 
     def values(self, measure: Measure, term: Term) -> dict[int, float]:
         """The values of one side of a comparison, by seed; for an ensemble, by number of the group.

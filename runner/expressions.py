@@ -29,6 +29,7 @@ LAYER = (
     "preactivation_std", "preactivation_p15", "preactivation_p50", "preactivation_p85",
     "activation_std", "saturation", "gradient_std", "weight_norm", "weight_zeros", "update_ratio",
 )  # fmt: skip
+TIMED = ("train_seconds", "samples_per_second", "updates_per_second")
 TARGETS = {"epochs_to": "epoch", "steps_to": "step", "seconds_to": "seconds"}
 RANGE = "range"
 HIGHER_IS_BETTER = ("accuracy", "samples_per_second", "updates_per_second")
@@ -94,6 +95,11 @@ class Quantity:
     @property
     def higher_is_better(self) -> bool:
         return not self.function and self.metric.endswith(HIGHER_IS_BETTER)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it depends on what else the machine does."""
+        return self.metric in TIMED or self.function == "seconds_to"
 
     @property
     def layer(self) -> int | None:

@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import terminal
 from runner.compose import CONF, Job
-from runner.results import OUTPUTS, CheckpointError, LockedError, RunFolder
+from runner.errors import CheckpointError, LockedError
+from runner.results import OUTPUTS, RunFolder
 from runner.schema import Config
 
 # The jobs of the sweep in progress, for the sweeper plugin: Hydra makes the plugin, so that it cannot
@@ -18,8 +19,19 @@ from runner.schema import Config
 sweep: list[Job] = []
 
 
-def launch(jobs: list[Job], run: Callable[[Config, Path], RunFolder], multirun: bool) -> None:
+def launch(
+    jobs: list[Job],
+    run: Callable[[Config, Path], RunFolder],
+    multirun: bool,
+    alone: bool = False,
+) -> None:
     """Has Hydra call `run` for each job; in a sweep a run that fails stops no other.
+
+    Args:
+        jobs: What to train.
+        run: Trains one.
+        multirun: Whether this is a sweep.
+        alone: One run after the other, because their seconds are compared.
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
@@ -44,6 +56,7 @@ def launch(jobs: list[Job], run: Callable[[Config, Path], RunFolder], multirun: 
     sweep[:] = jobs
     place = f"sweep.dir={OUTPUTS}" if multirun else f"run.dir='{jobs[0].folder}'"
     flags = ["--multirun"] if multirun else []  # a study needs no -m
+    flags += ["hydra/launcher=basic"] if alone else []
     hand_to_hydra([*flags, *sys.argv[1:], f"hydra.{place}"], task)
     if errors and not multirun:
         raise errors[0]

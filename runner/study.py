@@ -141,6 +141,12 @@ class Study(Option):
     def tuning_seeds(self) -> list[int]:
         return self.seed_list[: self.tune_seeds]
 
+    @property
+    def measures_time(self) -> bool:
+        """Whether seconds decide anything, so that runs must not share the machine."""
+        measures = [parse_measure(self.tune_by), *(claim.measured for claim in self.claims)]
+        return any(q.is_timed for measure in measures for q in measure.quantities)
+
     @field_validator("tune_by")
     @classmethod
     def _never_chosen_by_test(cls, text: str) -> str:
