@@ -27,8 +27,9 @@ from hydra.errors import ConfigCompositionException, HydraException, OverridePar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.errors import ConfigError
 from runner.results import OUTPUTS
-from runner.schema import Config, ConfigError, nearest, problems_of
+from runner.schema import Config, nearest, problems_of
 from runner.sources import PACKAGE_HEADER, Source, shown
 
 HERE = Path(__file__).parent

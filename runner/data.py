@@ -179,7 +179,7 @@ def load(data: Data) -> Dataset:
         DataError: A file is missing or damaged, or the settings leave nothing to train on.
     """
 
-    from runner.datasets import DataError
+    from runner.errors import DataError
 
     raw = _read(data.name, data.root)
     n = len(raw.train_labels)
@@ -228,7 +228,7 @@ def _subset(train: Split, size: float) -> Split:
     count = size if isinstance(size, int) else max(1, round(size * len(train)))
     if count >= len(train):
         if isinstance(size, int) and count > len(train):
-            from runner.datasets import DataError
+            from runner.errors import DataError
 
             raise DataError(
                 f"data.train_size={size}: only {len(train)} examples are left to train on"

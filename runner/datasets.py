@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from runner.errors import DataError
+
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
@@ -28,10 +30,6 @@ CIFAR10_RECORDS = 10_000  # in each of the six official files
 CIFAR10_RECORD_BYTES = 1 + 3 * 32 * 32
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 STALE_SECONDS = 24 * 60 * 60
-
-
-class DataError(ValueError):
-    """A data file is missing, damaged or not what its name says."""
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from runner.errors import CheckpointError, LockedError
+
 if TYPE_CHECKING:
     import numpy as np
 
 OUTPUTS = Path("outputs")
-
-
-class LockedError(RuntimeError):
-    """Another process is at work in this run folder."""
-
-
-class CheckpointError(RuntimeError):
-    """There are checkpoints, but none of them is intact."""
 
 
 class RunFolder:

@@ -120,14 +120,6 @@ class Config(Option):
         return sha256(text.encode()).hexdigest()[:8]
 
 
-class ConfigError(ValueError):
-    """The configuration is wrong; `problems` has a line for each mistake."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 def problems_of(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(dotted key, what is wrong with it) for every mistake in a composed configuration."""
     try:

@@ -13,13 +13,14 @@ from torch import nn
 
 from runner import data as datasets
 from runner.callbacks import ProgressBar, Recorder
+from runner.errors import ConfigError
 from runner.interrupts import Interrupted
 from runner.layers import Dropout, layers
 from runner.module import Diverged, RunModule
 from runner.randomness import derived_seed, generator
 from runner.record import RunRecord
 from runner.results import RunFolder
-from runner.schema import Config, ConfigError
+from runner.schema import Config
 from runner.threads import forward_flops, set_threads
 
 # Of Lightning's advice, what does not apply: batches are slices of tensors in memory.

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from runner.data import Data, Dataset, Epoch, Split, _standardization, crop_flip, load, slices
-from runner.datasets import DataError, load_raw
+from runner.datasets import load_raw
+from runner.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared" / "data"

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from runner import datasets
-from runner.datasets import DataError, load_raw
+from runner.datasets import load_raw
+from runner.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared" / "data"

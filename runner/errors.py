@@ -1,0 +1,24 @@
+"""What ends a command with exit code 2: the user's mistakes, found before any training."""
+
+
+class ConfigError(ValueError):
+    """The configuration is wrong; `problems` has a line for each mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged or not what its name says."""
+
+
+class LockedError(RuntimeError):
+    """Another process is at work in this run folder."""
+
+
+class CheckpointError(RuntimeError):
+    """There are checkpoints, but none of them is intact."""
+
+
+MISTAKES = (ConfigError, DataError, LockedError, CheckpointError)
