@@ -16,6 +16,8 @@ CHARTS = {  # train and validation of a metric on one chart, in the Custom Scala
     }
 }
 
+HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
+
 
 class Curves:
     """Writes events.out.tfevents.* into a run folder; a step of the horizontal axis is an epoch.
@@ -44,6 +46,8 @@ class Curves:
     def add_histograms(self, epoch: int, histograms: Mapping[str, Tensor]) -> None:
         for name, values in histograms.items():
             if values.isfinite().all():
+                # Every k-th value: filling 1,500 bins with all of them takes longer than an epoch.
+                values = values.flatten()[:: 1 + values.numel() // HISTOGRAM_VALUES]
                 self.writer.add_histogram(name, values, epoch)
 
     def add_result(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
