@@ -23,10 +23,9 @@ METRIC_CHUNK = 16  # runs whose losses over a whole epoch are computed at once
 class Stack:
     """Trains the networks of several runs together; each stays the run that it is alone.
 
-    Forward and backward are one pass: `vmap` over the stacked tensors, and the sum over runs of each
-    run's cost, whose gradient with respect to a run's parameters is the run's own. The update is
-    torch.optim's, elementwise, on slices of the stack: runs with equal settings lie side by side and
-    are updated as one tensor.
+    Forward is one pass by `vmap` over the stacked tensors, backward one pass from the sum of the runs'
+    costs. The update is torch.optim's, elementwise, on slices of the stack: runs with equal settings
+    lie side by side and are updated as one tensor.
 
     While a run is in a stack, the tensors of its module are views of the stack's rows: its state,
     its layers and its norms can be read there at any time.
@@ -95,8 +94,11 @@ class Stack:
         """One update of every run, with the batch of this number of its epoch."""
         inputs, targets_RB = self.batch(number)
         with self.precision():
-            logits_RBK, cost_R = self._forward(inputs, targets_RB)
-            gradients = torch.autograd.grad(cost_R.sum(), self.parameters)
+            logits_RBK = self._forward(inputs, of_each_run=True)
+            # C₀ is a mean over examples: over those of all runs, times the runs, it is the sum of the
+            # runs' costs, and each run's parameters get the gradient of their own.
+            mean = self.loss(logits_RBK.flatten(0, 1), targets_RB.flatten())
+            gradients = torch.autograd.grad(mean * len(self.modules), self.parameters)
         with torch.no_grad():
             self._add_penalty(gradients)
             for group in self.groups:
@@ -126,15 +128,31 @@ class Stack:
         broken = [torch.nonzero(~finite_S).flatten().tolist() for finite_S in finite_SR.T]
         return [steps[0] + 1 if steps else None for steps in broken]
 
-    def _forward(self, inputs: Tensor, targets_RB: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (runs, batch, classes) and costs (runs,) without the penalty."""
+    def tested(self) -> list[tuple[dict[str, float], Tensor]]:
+        """For each of `modules` its metrics on the test split and its probabilities (n, classes)."""
+        with self.precision():
+            logits_RNK = self.evaluate(self.data.test).float()
+        metrics = self.measured("test", logits_RNK, self.data.test.labels)
+        probabilities = [self.loss.probabilities(logits_NK) for logits_NK in logits_RNK]
+        return list(zip(metrics, probabilities, strict=True))
 
-        def one(parameters: Any, buffers: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            logits: Tensor = functional_call(self.template, (parameters, buffers), (x,))
-            return logits, self.loss(logits, y)
+    def _forward(self, inputs: Tensor, of_each_run: bool) -> Tensor:
+        """Logits (runs, n, classes).
 
-        logits_RBK, cost_R = vmap(one)(self._named(), self.buffers, inputs, targets_RB)
-        return logits_RBK, cost_R
+        Args:
+            inputs: (runs, n, channels, height, width), or without the runs: all take the same.
+            of_each_run: Which of the two it is.
+        """
+
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+            state = (parameters, buffers)
+            logits: Tensor = functional_call(self.template, state, (x,), tie_weights=False)
+            return logits
+
+        parameters = {n: logical(p) for n, p in zip(self.names, self.parameters, strict=True)}
+        forward = vmap(one, in_dims=(0, 0, 0 if of_each_run else None))
+        logits_RNK: Tensor = forward(parameters, self.buffers, inputs)
+        return logits_RNK
 
     def _add_penalty(self, gradients: Sequence[Tensor]) -> None:
         """Adds l1·sign(w) + l2·w, the gradient of l1·Σ|w| + (l2/2)·Σw², to the weights' gradients."""
@@ -162,13 +180,10 @@ class Stack:
     def evaluate(self, split: Split) -> Tensor:
         """Logits (runs, n, classes) of all examples of a split."""
         self.template.eval()
-        forward = vmap(
-            lambda p, b, x: functional_call(self.template, (p, b), (x,)), in_dims=(0, 0, None)
-        )
         logits = []
         for part in slices(len(split), EVALUATION_BATCH):
             inputs = self.data.inputs(split.images[part].to(self.device))
-            logits.append(forward(self._named(), self.buffers, inputs))
+            logits.append(self._forward(inputs, of_each_run=False))
         return torch.cat(logits, dim=1)
 
     @torch.no_grad()
@@ -189,9 +204,6 @@ class Stack:
         return [named(split, *pair) for pair in zip(losses, shares, strict=True)]
 
     # Stacking
-
-    def _named(self) -> dict[str, Tensor]:
-        return {n: logical(p) for n, p in zip(self.names, self.parameters, strict=True)}
 
     def _stacked_parameter(self, name: str, rows: list[dict[str, Tensor]]) -> Tensor:
         """The parameters of that name, as stored; those of the runs become views of it."""

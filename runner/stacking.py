@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,13 +22,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from runner import train
 from runner.callbacks import Recorder
+from runner.errors import CheckpointError, LockedError
 from runner.interrupts import Interrupted
+from runner.machine import Machine
 from runner.module import Diverged, RunModule
 from runner.record import RunRecord
-from runner.results import CheckpointError, LockedError, RunFolder
+from runner.results import RunFolder
 from runner.schema import Config
 from runner.stack import Stack
-from runner.widths import MAX_WIDTH, Machine, fastest_width, template
+from runner.widths import MAX_WIDTH, fastest_plan
 
 Job = tuple[Config, Path]
 Finished = Callable[[int, str], object]
@@ -62,22 +64,22 @@ def train_all(
         Interrupted: SIGINT or SIGTERM; what was trained so far is in the folders.
     """
     for what, members in grouped([config for config, _ in jobs]):
-        wide, why = fastest_width([jobs[n][0] for n in members], width, max_width)
-        pieces = deque(evenly(members, wide))
+        plan = fastest_plan([jobs[n][0] for n in members], width, max_width)
+        pieces = deque(evenly(members, plan.width))
         while pieces:
             piece = pieces.popleft()
-            how = f"{len(piece)} runs in one stack" if len(piece) > 1 else "one run by itself"
-            how = f"{how}{what}: {why}"
+            how = f"{len(piece)} runs as one" if len(piece) > 1 else "one run alone"
+            how = f"{how}{what} ({plan.why})"
             tell(how)
-            stacked = {number: jobs[number] for number in piece}
+            if len(piece) == 1:
+                train_alone(piece[0], *jobs[piece[0]], how, finished, refused)
+                continue
             try:
-                train_alone(stacked, how, finished, refused) if len(piece) == 1 else train_stack(
-                    stacked, how, finished, refused
-                )
+                train_stack({n: jobs[n] for n in piece}, plan.workers, how, finished, refused)
             except torch.OutOfMemoryError:
                 left = [n for n in piece if RunFolder(jobs[n][1]).status == "interrupted"]
                 pieces.extendleft(reversed(list(evenly(left, (len(piece) + 1) // 2))))
-                why = "half as wide, out of memory before"
+                plan = replace(plan, why="out of memory: half as wide as before")
 
 
 # Which runs form a stack
@@ -135,19 +137,22 @@ class Run:
         self.recorder = Recorder(self.record, self.config.diagnostics.layers)
 
 
-def train_alone(stacked: dict[int, Job], how: str, finished: Finished, refused: Refused) -> None:
+def train_alone(
+    number: int, config: Config, path: Path, how: str, finished: Finished, refused: Refused
+) -> None:
     """A stack of one is an ordinary run."""
-    for number, (config, path) in stacked.items():
-        try:
-            train.run(config, path)
-        except (LockedError, CheckpointError) as error:
-            refused(number, error)
-        else:
-            finished(number, how)
+    try:
+        train.run(config, path)
+    except (LockedError, CheckpointError) as error:
+        refused(number, error)
+    else:
+        finished(number, how)
 
 
-def train_stack(stacked: dict[int, Job], how: str, finished: Finished, refused: Refused) -> None:
-    """Trains the runs of one stack, each from where it stands, to their end.
+def train_stack(
+    stacked: dict[int, Job], workers: int, how: str, finished: Finished, refused: Refused
+) -> None:
+    """Trains runs as one, each from where it stands, to their end.
 
     Raises:
         Interrupted: As `train_all`.
@@ -163,7 +168,7 @@ def train_stack(stacked: dict[int, Job], how: str, finished: Finished, refused: 
             except (LockedError, CheckpointError) as error:
                 refused(number, error)
         try:
-            for number in fit(records):
+            for number in fit(records, workers):
                 del records[number]
                 finished(number, how)
         except (Interrupted, torch.OutOfMemoryError):
@@ -177,50 +182,66 @@ def train_stack(stacked: dict[int, Job], how: str, finished: Finished, refused: 
                 finished(number, how)
 
 
-def fit(records: dict[int, RunRecord]) -> Iterator[int]:
+def fit(records: dict[int, RunRecord], workers: int) -> Iterator[int]:
     """Trains and tests the runs; yields the number of each as it ends."""
-    configs = [record.config for record in records.values()]
-    machine = Machine(configs[0], len(configs))
-    runs = [Run(n, r.config, r, machine.built(r.config)) for n, r in records.items()]
-    for run in runs:
-        if run.record.checkpoint:
-            run.module.resume(run.record.checkpoint)
-        run.recorder.on_train_start(machine.trainer, run.module)
-    network = template(configs, runs[0].module)
-    stack = None
-    with Bar(runs) as bar:
-        while runs:
-            ended = [run for run in runs if run.module.epoch == run.config.epochs]
-            if ended:
-                test(network, ended, machine)
-            else:
-                stack = stack or Stack(network, [run.module for run in runs], machine.precision)
-                ended = list(train_epoch(stack, runs, machine, bar))
-            runs = [run for run in runs if run not in ended]
-            if ended:
-                stack = None  # the others move together
-            yield from (run.number for run in ended)
+    if not records:
+        return
+    with Machine([record.config for record in records.values()], workers) as machine:
+        runs = [Run(n, r.config, r, machine.built(r.config)) for n, r in records.items()]
+        for run in runs:
+            if run.record.checkpoint:
+                run.module.resume(run.record.checkpoint)
+            run.recorder.on_train_start(machine.trainer, run.module)
+        stacks: list[Stack] = []
+        with Bar(runs) as bar:
+            while runs:
+                ended = [run for run in runs if run.module.epoch == run.config.epochs]
+                if ended:
+                    test(ended, machine)
+                else:
+                    stacks = stacks or machine.stacks([run.module for run in runs])
+                    ended = list(train_epoch(stacks, runs, machine, bar))
+                runs = [run for run in runs if run not in ended]
+                if ended:
+                    stacks = []  # the others move together
+                yield from (run.number for run in ended)
 
 
-def train_epoch(stack: Stack, runs: Sequence[Run], machine: Machine, bar: "Bar") -> Iterator[Run]:
+def train_epoch(
+    stacks: Sequence[Stack], runs: Sequence[Run], machine: Machine, bar: "Bar"
+) -> Iterator[Run]:
     """One epoch of every run, measured and recorded; yields the runs that diverge in it."""
-    stack.start_epoch()
+    steps = stacks[0].steps_per_epoch
+    recorders = {run.module: run.recorder for run in runs}
+
+    def train(stack: Stack) -> None:
+        stack.start_epoch()
+        for number in range(steps):
+            if machine.stopped.is_set():
+                return
+            if number == steps - 1:
+                for module in stack.modules:
+                    recorders[module].on_train_batch_start(
+                        machine.trainer, module, [number], number
+                    )
+            stack.step(number)
+            bar.advance(len(stack.modules) / len(runs))
+
     start = time.perf_counter()
-    last = stack.steps_per_epoch - 1
-    for number in range(stack.steps_per_epoch):
-        if number == last:
-            for run in runs:
-                run.recorder.on_train_batch_start(machine.trainer, run.module, [number], number)
-        stack.step(number)
-        bar.step_ended()
+    machine.each(train, stacks)
     machine.wait()
     share = (time.perf_counter() - start) / len(runs)
-    diverged_at = dict(zip(stack.modules, stack.end_epoch(), strict=True))
+    measured = machine.each(Stack.end_epoch, stacks)
+    diverged_at = {
+        module: step
+        for stack, first_steps in zip(stacks, measured, strict=True)
+        for module, step in zip(stack.modules, first_steps, strict=True)
+    }
     for run in runs:
         run.module.seconds += share
         try:
             if step := diverged_at[run.module]:
-                raise Diverged((run.module.epoch - 1) * stack.steps_per_epoch + step)
+                raise Diverged((run.module.epoch - 1) * steps + step)
             run.recorder.on_train_epoch_end(machine.trainer, run.module)
         except Diverged as error:
             run.record.diverged(error.step, *machine.described(run.module))
@@ -228,25 +249,23 @@ def train_epoch(stack: Stack, runs: Sequence[Run], machine: Machine, bar: "Bar")
     bar.epoch_ended(runs)
 
 
-def test(network: torch.nn.Module, runs: Sequence[Run], machine: Machine) -> None:
+def test(runs: Sequence[Run], machine: Machine) -> None:
     """Tests the last or the best weights of each run and writes its results."""
     for run in runs:
         run.record.save()
         if run.config.select == "best":
             run.module.network.load_state_dict(run.record.best["state_dict"])
-    stack = Stack(network, [run.module for run in runs], machine.precision)
-    split = stack.data.test
-    with stack.precision():
-        logits_RNK = stack.evaluate(split).float()
-    metrics = dict(
-        zip(stack.modules, stack.measured("test", logits_RNK, split.labels), strict=True)
-    )
-    logits = dict(zip(stack.modules, logits_RNK, strict=True))
+    stacks = machine.stacks([run.module for run in runs])
+    tested = {
+        module: outcome
+        for stack, outcomes in zip(stacks, machine.each(Stack.tested, stacks), strict=True)
+        for module, outcome in zip(stack.modules, outcomes, strict=True)
+    }
     for run in runs:
-        probabilities = stack.loss.probabilities(logits[run.module]).cpu().numpy()
-        labels = split.labels.cpu().numpy()
+        metrics, probabilities = tested[run.module]
+        labels = run.module.data.test.labels.cpu().numpy()
         described = machine.described(run.module)
-        run.record.complete(metrics[run.module], probabilities, labels, *described)
+        run.record.complete(metrics, probabilities.cpu().numpy(), labels, *described)
 
 
 class Bar:
@@ -286,8 +305,8 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def step_ended(self) -> None:
-        self.bar.advance(self.task)
+    def advance(self, steps: float) -> None:
+        self.bar.advance(self.task, steps)
 
     def epoch_ended(self, runs: Sequence[Run]) -> None:
         accuracies = [run.module.metrics["val/accuracy"] for run in runs]

@@ -3,139 +3,118 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from runner.module import EVALUATION_BATCH, RunModule
+from runner.machine import Machine, most_workers
+from runner.module import EVALUATION_BATCH
 from runner.schema import Config
-from runner.stack import Stack
-from runner.threads import set_threads
-from runner.train import build, flops_of, lightning_trainer
 
-WIDTHS = (1, 16, 64, 4, 256)  # tried in this order
 MAX_WIDTH = 256
+WIDTHS = (16, 64, 4, 256)  # tried in this order, until the time for it is spent
 MEASURING = 0.05  # of the time that the runs take one by one may go into finding the width
-WIDER = 0.95  # a wider stack shall take at most this share of the time of a narrower one
+# A run alone also pays for Lightning: its loop, and the start of every fit and test.
+ALONE = 1.2
+SAMPLE = 0.1  # seconds that a measurement lasts
 
 
-class Machine:
-    """Where and with which precision the runs of a stack are computed: what Lightning makes of it.
+@dataclass(frozen=True)
+class Plan:
+    """How to train a group of runs.
+
+    Attributes:
+        width: Runs at a time; 1 trains them one by one, as without stacking.
+        workers: The stacks, each in a thread of its own, that they are dealt out to.
+        why: In a few words.
+    """
+
+    width: int
+    workers: int
+    why: str
+
+
+def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -> Plan:
+    """Measures a few steps of some widths and takes the fastest.
+
+    That decides for every kind of network: convolutions become grouped convolutions in a stack, which
+    win or lose by their size and the machine, so that no rule of thumb holds for them.
 
     Args:
-        config: One of the runs.
-        width: How many there are.
+        configs: Runs that can be stacked.
+        width: The width, if it is not to be measured.
+        max_width: The largest to try.
     """
-
-    def __init__(self, config: Config, width: int) -> None:
-        self.trainer = lightning_trainer(config, config.epochs)
-        self.device = self.trainer.strategy.root_device
-        module = build(config, self.device)
-        flops = width * module.batch_size * flops_of(config, module.data)
-        set_threads(config.trainer.threads, flops)
-
-    def precision(self) -> AbstractContextManager[Any]:
-        """The context of forward and backward."""
-        return self.trainer.precision_plugin.forward_context()
-
-    def built(self, config: Config) -> RunModule:
-        """A run's module with its initial weights and its optimizer."""
-        module = build(config, self.device).to(self.device)
-        module.configure_optimizers()
-        return module
-
-    def described(self, module: RunModule) -> tuple[int, int, torch.device]:
-        """Parameters, batch size and device, for the record."""
-        parameters = sum(p.numel() for p in module.parameters())
-        return parameters, module.batch_size, self.device
-
-    def wait(self) -> None:
-        """Until the device has done what it was told."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-def template(configs: Sequence[Config], module: RunModule) -> nn.Module:
-    """A network with every layer that one of the runs has: dropout, wherever one run has it."""
-    rates = {
-        key: max(getattr(config.regularizer, key) for config in configs)
-        for key in ("dropout", "dropout_input")
-    }
-    regularizer = configs[0].regularizer.model_copy(update=rates)
-    data = module.data
-    return configs[0].architecture.build(data.shape, data.classes, regularizer).to(module.device)
-
-
-def fastest_width(configs: Sequence[Config], width: int | None, max_width: int) -> tuple[int, str]:
-    """The number of runs per stack, and why.
-
-    A measurement of a few steps decides, for every kind of network: convolutions become grouped
-    convolutions in a stack, which win or lose by their size, so that no rule of thumb holds.
-    """
-    if len(configs) == 1:
-        return 1, "nothing to stack it with"
-    if width:
-        return width, f"width {width} as set"
-    limit = min(len(configs), max_width, widest(configs[0]))
-    times: dict[int, float] = {}
-    budget = 0.0
-    begun = time.perf_counter()
-    for candidate in dict.fromkeys(min(width, limit) for width in WIDTHS):
-        if len(times) < 2 or time.perf_counter() - begun < budget:
+    if len(configs) == 1 or width == 1:
+        return Plan(1, 1, "nothing to stack with" if len(configs) == 1 else "width=1")
+    with Machine(configs[:1]) as machine:
+        module = machine.built(configs[0])
+        limit = min(len(configs), width or max_width, widest(machine))
+        alone = ALONE * seconds_a_step(configs[:1], machine)
+        workers = most_workers(configs[0], machine.device)
+    work = alone * len(configs) * module.epochs * module.steps_per_epoch
+    plans = {(1, 1): alone}
+    end = time.perf_counter() + MEASURING * work
+    for wide in dict.fromkeys(min(w, limit) for w in ((width,) if width else WIDTHS)):
+        for count in dict.fromkeys((min(workers, wide), 1)):
+            if len(plans) > 2 and time.perf_counter() > end:
+                break
             try:
-                times[candidate] = seconds_per_step(configs[:candidate])
+                with Machine(configs[:wide], count) as machine:
+                    plans[wide, count] = seconds_a_step(configs[:wide], machine)
             except torch.OutOfMemoryError:
-                continue
-            budget = budget or MEASURING * len(configs) * steps(configs[0]) * times[candidate]
-    best = 1
-    for candidate in sorted(times):
-        if times[candidate] < WIDER * times[best]:
-            best = candidate
-    shown = ", ".join(f"{1e3 * times[w]:.2g} at {w}" for w in sorted(times))
-    return best, f"ms a step and run by width: {shown}"
+                break
+    chosen = min(plans, key=lambda plan: plans[plan] if plan[0] > 1 or not width else 1e9)
+    shown = ", ".join(
+        f"{'alone' if w == 1 else f'{w} on {n}'} {1e3 * plans[w, n]:.2g}" for w, n in sorted(plans)
+    )
+    return Plan(*chosen, f"ms a step and run: {shown}")
 
 
-def steps(config: Config) -> int:
-    """The steps of a run."""
-    module = build(config, torch.device("cpu"))
-    return module.epochs * module.steps_per_epoch
-
-
-def seconds_per_step(configs: Sequence[Config]) -> float:
-    """The shortest of some steps of a stack of these runs, divided by their number."""
-    machine = Machine(configs[0], len(configs))
+def seconds_a_step(configs: Sequence[Config], machine: Machine) -> float:
+    """The time of a step of all runs divided by their number: the best of three samples."""
     modules = [machine.built(config) for config in configs]
-    step = alone(modules[0], machine)
-    if len(modules) > 1:
-        stack = Stack(template(configs, modules[0]), modules, machine.precision)
+    if len(modules) == 1:
+        (module,) = modules
+        module.on_train_epoch_start()
+
+        def step(number: int) -> None:
+            with machine.precision():
+                module.step(*module.batches.batch(number), number)
+
+        return best_of_three(lambda count: repeat(step, count, module.steps_per_epoch), machine)
+    stacks = machine.stacks(modules)
+    for stack in stacks:
         stack.start_epoch()
-        step = stack.step
-    times: list[float] = []
-    while len(times) < 5 or (sum(times) < 0.1 and len(times) < 50):
+
+    def steps(count: int) -> None:
+        machine.each(lambda stack: repeat(stack.step, count, stack.steps_per_epoch), stacks)
+
+    return best_of_three(steps, machine) / len(configs)
+
+
+def repeat(step: Callable[[int], None], count: int, steps_per_epoch: int) -> None:
+    for number in range(count):
+        step(number % steps_per_epoch)
+
+
+def best_of_three(steps: Callable[[int], None], machine: Machine) -> float:
+    """Seconds a step, the first ones left out."""
+
+    def sample(count: int) -> float:
         start = time.perf_counter()
-        step(len(times) % modules[0].steps_per_epoch)
+        steps(count)
         machine.wait()
-        times.append(time.perf_counter() - start)
-    return min(times[2:]) / len(configs)
+        return (time.perf_counter() - start) / count
+
+    sample(2)
+    count = max(2, min(100, int(SAMPLE / 3 / sample(2))))
+    return min(sample(count) for _ in range(3))
 
 
-def alone(module: RunModule, machine: Machine) -> Callable[[int], None]:
-    """The step of a run by itself."""
-    module.on_train_epoch_start()
-
-    def step(number: int) -> None:
-        with machine.precision():
-            module.step(*module.batches.batch(number), number)
-
-    return step
-
-
-def widest(config: Config) -> int:
+def widest(machine: Machine) -> int:
     """How many runs fit into half of the free memory, by an estimate from above."""
-    machine = Machine(config, 1)
-    module = machine.built(config).eval()
+    module = machine.built(machine.configs[0]).eval()
     outputs: list[int] = []
     for layer in module.network.modules():
         if not list(layer.children()):
