@@ -47,11 +47,12 @@ class Job:
 
     overrides: tuple[str, ...]  # as Hydra composes them
     config: Config
-    named: tuple[tuple[str, str], ...] = ()  # what a study calls it: arm, tuned values, seed
+    # What varies: a grid's swept settings, or a study's arm, tuned values and seed.
+    named: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """What tells this run from others: the study's names, else the overrides."""
+        """What tells this run from others: what varies, else the overrides."""
         if self.named:
             return dict(self.named)
         pairs = (override.lstrip("+~").partition("=") for override in self.overrides)
@@ -150,11 +151,15 @@ class Composer:
         combinations = [[written(o) for o in overrides]]
         if multirun:
             combinations = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+        swept = [o.get_key_element() for o in overrides if o.is_sweep_override()]
         jobs: dict[tuple[str, str], Job] = {}
         for combination in combinations:
             config = self.config(combination)
             if config:
-                jobs.setdefault((config.name, config.hash), Job(tuple(combination), config))
+                values = dict(word.split("=", 1) for word in combination if "=" in word)
+                named = tuple((key.lstrip("+"), values[key]) for key in swept)
+                job = Job(tuple(combination), config, named)
+                jobs.setdefault((config.name, config.hash), job)
         self._raise_problems()
         return list(jobs.values())
 
