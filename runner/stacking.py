@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,8 +54,8 @@ def train_all(
 
     Args:
         jobs: The runs.
-        tell: Is told in a line which runs form a stack, and why.
-        finished: Is called with each run's place in `jobs`, as soon as it has ended, and that line.
+        tell: Is told in a line how each group of runs is trained, and why.
+        finished: Is called with a run's place in `jobs` as soon as it has ended, and its line.
         refused: Is called for a run that cannot begin: locked by a process, or damaged.
         width: Runs per stack; None measures which is fastest. 1 trains them one by one.
         max_width: The largest width to try.
@@ -66,11 +66,10 @@ def train_all(
     for what, members in grouped([config for config, _ in jobs]):
         plan = fastest_plan([jobs[n][0] for n in members], width, max_width)
         pieces = deque(evenly(members, plan.width))
+        how = f"{len(members)} runs{what}, {sizes(pieces)} ({plan.why})"
+        tell(how)
         while pieces:
             piece = pieces.popleft()
-            how = f"{len(piece)} runs as one" if len(piece) > 1 else "one run alone"
-            how = f"{how}{what} ({plan.why})"
-            tell(how)
             if len(piece) == 1:
                 train_alone(piece[0], *jobs[piece[0]], how, finished, refused)
                 continue
@@ -78,8 +77,18 @@ def train_all(
                 train_stack({n: jobs[n] for n in piece}, plan.workers, how, finished, refused)
             except torch.OutOfMemoryError:
                 left = [n for n in piece if RunFolder(jobs[n][1]).status == "interrupted"]
-                pieces.extendleft(reversed(list(evenly(left, (len(piece) + 1) // 2))))
-                plan = replace(plan, why="out of memory: half as wide as before")
+                halves = list(evenly(left, (len(piece) + 1) // 2))
+                how = f"{len(left)} runs{what}, {sizes(halves)} (more did not fit into memory)"
+                tell(how)
+                pieces.extendleft(reversed(halves))
+
+
+def sizes(pieces: Sequence[Sequence[int]]) -> str:
+    """How many runs are trained at a time, in words."""
+    if len(pieces) == 1:
+        return "all as one" if len(pieces[0]) > 1 else "alone"
+    most = max(len(piece) for piece in pieces)
+    return f"{len(pieces)} stacks of up to {most}" if most > 1 else "one by one"
 
 
 # Which runs form a stack

@@ -45,17 +45,19 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
         width: The width, if it is not to be measured.
         max_width: The largest to try.
     """
-    if len(configs) == 1 or width == 1:
-        return Plan(1, 1, "nothing to stack with" if len(configs) == 1 else "width=1")
+    if len(configs) == 1:
+        return Plan(1, 1, "nothing to stack it with")
+    if width:
+        return Plan(width, 1, f"width={width}")
     with Machine(configs[:1]) as machine:
         module = machine.built(configs[0])
-        limit = min(len(configs), width or max_width, widest(machine))
+        limit = min(len(configs), max_width, widest(machine))
         alone = ALONE * seconds_a_step(configs[:1], machine)
         workers = most_workers(configs[0], machine.device)
     work = alone * len(configs) * module.epochs * module.steps_per_epoch
     plans = {(1, 1): alone}
     end = time.perf_counter() + MEASURING * work
-    for wide in dict.fromkeys(min(w, limit) for w in ((width,) if width else WIDTHS)):
+    for wide in dict.fromkeys(min(w, limit) for w in WIDTHS):
         for count in dict.fromkeys((min(workers, wide), 1)):
             if len(plans) > 2 and time.perf_counter() > end:
                 break
@@ -64,7 +66,7 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
                     plans[wide, count] = seconds_a_step(configs[:wide], machine)
             except torch.OutOfMemoryError:
                 break
-    chosen = min(plans, key=lambda plan: plans[plan] if plan[0] > 1 or not width else 1e9)
+    chosen = min(plans, key=lambda plan: plans[plan])
     shown = ", ".join(
         f"{'alone' if w == 1 else f'{w} on {n}'} {1e3 * plans[w, n]:.2g}" for w, n in sorted(plans)
     )

@@ -80,7 +80,7 @@ class StackedLauncher(Launcher):
 
         stacking.train_all(
             [(job.config, job.folder) for job in launch.sweep],
-            tell=lambda line: terminal.err.print(line, markup=False),
+            tell=lambda line: terminal.out.print(line, markup=False),
             finished=finished,
             refused=lambda number, error: terminal.tell_problems(error),
             width=self.width,

@@ -1,0 +1,525 @@
+"""Runs trained as one are the runs that they are alone.
+
+Tolerances. Alone and stacked, sums over a batch or a layer's inputs are taken in another order, so that
+numbers differ in the last of float32's 24 bits (6e-8). After the five epochs of 8 steps below, the largest
+relative difference over all cases was 1.1e-6 in a tensor of a run and 3.3e-7 in its metrics; allowed is ten
+times that. The mistakes planted below move the weights by 4e-3 and more. Activations are tanh: where a
+unit of a ReLU network sits at its kink, a last bit decides whether it learns from an example at all.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import Command
+from torch.func import functional_call, vmap
+
+from runner import stacking, train
+from runner.compose import composing
+from runner.data import Data
+from runner.interrupts import Interrupted
+from runner.layers import Dropout
+from runner.machine import Machine
+from runner.module import RunModule
+from runner.results import RunFolder
+from runner.schema import Config
+from runner.stack import Stack
+from runner.widths import Plan
+
+WEIGHTS, LOSSES = 1e-5, 3e-6
+EPOCHS = 5
+TINY = ("data.train_size=256", f"epochs={EPOCHS}", "trainer.progress=false", "trainer.threads=1")
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.02, "rmsprop": 2e-3}
+OPTIMIZERS = [*RATES, "adam", "adam_uncorrected", "adamw"]
+REGULARIZERS = {
+    "plain": ["regularizer=none"],
+    "dropout": ["regularizer=dropout", "regularizer.dropout_input=0.2"],
+    "batch_norm": ["regularizer=batch_norm"],
+    "norms": ["regularizer.l1=1e-4", "regularizer.l2=1e-3", "regularizer.max_norm=2.0"],
+}
+ARCHITECTURES = {
+    "mlp": ["architecture.hidden=[30,20]", "architecture.activation=tanh"],
+    "convnet": [
+        "architecture=convnet",
+        "architecture.channels=[4,8]",
+        "architecture.hidden=[16]",
+        "architecture.activation=tanh",
+    ],
+}
+BUFFERS = ("key", "count", "threshold", "scale")
+CPU = torch.device("cpu")
+
+
+def configs_of(*each: Sequence[str], common: Sequence[str] = ()) -> list[Config]:
+    with composing() as composer:
+        return [composer.jobs([*TINY, *common, *own], False)[0].config for own in each]
+
+
+def three_runs(optimizer: str, regularizer: str, architecture: str) -> list[Config]:
+    """Runs that differ in seed, η, schedule and the strength of what regularises them."""
+    rate = RATES.get(optimizer, 1e-3)
+    own = [
+        [f"seed={seed}", f"optimizer.lr={rate * factor}", f"schedule.gamma={gamma}"]
+        for seed, factor, gamma in ((0, 1.0, 0.9), (1, 0.5, 0.8), (2, 1.0, 0.9))
+    ]
+    if regularizer == "dropout":
+        own[1].append("regularizer.dropout=0.3")
+    if regularizer == "norms":
+        own[1] += ["regularizer.l2=0.01", "regularizer.max_norm=null"]
+    common = [f"optimizer={optimizer}", "schedule=exponential"]
+    common += REGULARIZERS[regularizer] + ARCHITECTURES[architecture]
+    return configs_of(*own, common=common)
+
+
+History = list[dict[str, float]]
+
+
+def alone(config: Config) -> tuple[RunModule, History]:
+    """A run trained by RunModule's own steps."""
+    module = train.build(config, CPU)
+    module.configure_optimizers()
+    history = []
+    for _ in range(config.epochs):
+        module.on_train_epoch_start()
+        for number in range(module.steps_per_epoch):
+            step = module.epoch * module.steps_per_epoch + number
+            module.step(*module.batches.batch(number), step)
+        module.eval()
+        with torch.no_grad():
+            for part in module.val_dataloader():
+                module.outputs["val"].append(module.evaluate(module.data.val, part))
+        module.on_validation_epoch_end()
+        module.train()
+        module.on_train_epoch_end()
+        history.append(module.metrics)
+    return module, history
+
+
+def stacked(
+    configs: Sequence[Config], change: Callable[[Stack], object] = lambda stack: None
+) -> tuple[list[RunModule], list[History], list[int | None]]:
+    """Runs trained as one: modules, metrics and the first step that was not finite."""
+    with Machine(configs) as machine:
+        modules = [machine.built(config) for config in configs]
+        (stack,) = machine.stacks(modules)
+    change(stack)
+    histories: list[History] = [[] for _ in modules]
+    broken: dict[RunModule, int | None] = {}
+    for _ in range(EPOCHS):
+        stack.start_epoch()
+        for number in range(stack.steps_per_epoch):
+            stack.step(number)
+        for module, step in zip(stack.modules, stack.end_epoch(), strict=True):
+            broken[module] = broken.get(module) or step
+        for module, history in zip(modules, histories, strict=True):
+            history.append(module.metrics)
+    return modules, histories, [broken[module] for module in modules]
+
+
+def distance(one: RunModule, other: RunModule) -> float:
+    """The largest relative difference of a tensor of two networks."""
+    states = one.network.state_dict(), other.network.state_dict()
+    assert list(states[0]) == list(states[1])
+    distances = [
+        (a.double() - b.double()).norm() / a.double().norm().clamp(min=1e-9)
+        for a, b in zip(states[0].values(), states[1].values(), strict=True)
+    ]
+    return float(max(distances))
+
+
+def assert_close(one: History, other: History) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert list(a) == list(b)
+        assert a == pytest.approx(b, rel=LOSSES, abs=LOSSES)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_stacked_run_is_the_run_alone(
+    optimizer: str, regularizer: str, architecture: str
+) -> None:
+    configs = three_runs(optimizer, regularizer, architecture)
+    modules, histories, broken = stacked(configs)
+    assert not any(broken)
+    for config, module, history in zip(configs, modules, histories, strict=True):
+        single, single_history = alone(config)
+        assert distance(single, module) < WEIGHTS
+        assert_close(single_history, history)
+
+
+def test_initial_weights_and_batches_are_the_same_bits() -> None:
+    configs = three_runs("adam", "dropout", "convnet")
+    configs = [c.model_copy(update={"data": augmented(c)}) for c in configs]
+    with Machine(configs) as machine:
+        modules = [machine.built(config) for config in configs]
+        (stack,) = machine.stacks(modules)
+    stack.start_epoch()
+    inputs, targets = stack.batch(3)
+    for config, module in zip(configs, modules, strict=True):
+        single = train.build(config, CPU)
+        assert distance(single, module) == 0
+        single.on_train_epoch_start()
+        own_inputs, own_targets = single.batches.batch(3)
+        row = stack.modules.index(module)
+        assert torch.equal(inputs[row], own_inputs)
+        assert torch.equal(targets[row], own_targets)
+
+
+def augmented(config: Config) -> Data:
+    return config.data.model_copy(update={"augment": "crop_flip"})
+
+
+def test_masks_are_the_same_bits() -> None:
+    rates, keys = [0.0, 0.5, 0.3], [3, 4, 5]
+    alone_, x = [], torch.ones(3, 8, 5)
+    for row, (rate, key) in enumerate(zip(rates, keys, strict=True)):
+        layer = Dropout(rate)
+        layer.key.fill_(key)
+        alone_.append((layer, torch.stack([layer(x[row]) for _ in range(2)])))
+    together = {
+        n: torch.stack([dict(layer.named_buffers())[n] for layer, _ in alone_]) for n in BUFFERS
+    }
+    together["count"].zero_()
+    forward = vmap(lambda buffers, x: functional_call(Dropout(0.9), buffers, (x,)))
+    masks = torch.stack([forward(together, x) for _ in range(2)], dim=1)
+    assert torch.equal(masks, torch.stack([mask for _, mask in alone_]))
+    assert (masks[0] == 1).all()
+    assert together["count"].tolist() == [2, 2, 2]
+
+
+def swap_rates(stack: Stack) -> None:
+    first, second = stack.groups[0].modules[0], stack.groups[-1].modules[0]
+    first.update_rule, second.update_rule = second.update_rule, first.update_rule
+
+
+def share_masks(stack: Stack) -> None:
+    for name, buffer in stack.buffers.items():
+        if name.endswith("key"):
+            buffer[:] = buffer[0].clone()
+
+
+def double_rate(stack: Stack) -> None:
+    module = stack.groups[0].modules[0]
+    module.update_rule = module.update_rule.model_copy(update={"lr": 1.01 * module.update_rule.lr})
+
+
+def other_rule(stack: Stack) -> None:
+    stack.groups[0].optimizer.param_groups[0]["betas"] = (0.9, 0.99)
+
+
+def no_l2(stack: Stack) -> None:
+    stack.l2 = None
+
+
+def swap_norms(stack: Stack) -> None:
+    assert stack.l2 is not None
+    stack.l2 = stack.l2.flip(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "regularizer"),
+    [
+        (swap_rates, "plain"),
+        (double_rate, "plain"),
+        (other_rule, "plain"),
+        (share_masks, "dropout"),
+        (no_l2, "norms"),
+        (swap_norms, "norms"),
+    ],
+)
+def test_the_tolerance_notices_a_mistake(
+    change: Callable[[Stack], object], regularizer: str
+) -> None:
+    configs = three_runs("adam", regularizer, "mlp")
+    modules, _, _ = stacked(configs, change)
+    singles = [alone(config)[0] for config in configs]
+    worst = max(distance(a, b) for a, b in zip(singles, modules, strict=True))
+    assert worst > 100 * WEIGHTS
+
+
+def test_a_diverging_run_changes_no_bit_of_the_others() -> None:
+    good = three_runs("sgd", "dropout", "mlp")
+    steep = good[0].optimizer.model_copy(update={"lr": 3e38})
+    bad = good[0].model_copy(update={"optimizer": steep, "seed": 7})
+    without, _, _ = stacked(good)
+    modules, _, broken = stacked([good[0], bad, *good[1:]])
+    assert [step is not None for step in broken] == [False, True, False, False]
+    for one, other in zip(without, [modules[0], *modules[2:]], strict=True):
+        assert distance(one, other) == 0
+
+
+# Whole runs, in their folders
+
+
+def same_files(one: RunFolder, other: RunFolder) -> None:
+    """Two runs that left the same: keys, numbers up to rounding, and names of files."""
+    names = [
+        {re.sub(r"tfevents.*", "", p.name) for p in folder.path.rglob("*") if p.is_file()}
+        for folder in (one, other)
+    ]
+    # Which is there depends on how often a checkpoint was written.
+    assert names[0] ^ names[1] <= {"previous.ckpt"}
+    assert one.status == other.status
+    for a, b in zip(one.metrics(), other.metrics(), strict=True):
+        assert list(a) == list(b)
+        for key in a.keys() - {"seconds"}:
+            # Statistics of layers count units beside a threshold, one of which may cross it.
+            assert a[key] == pytest.approx(b[key], rel=1e-3, abs=1e-3 if "/" in key else 0), key
+    result, expected = one.result, other.result
+    assert result is not None
+    assert expected is not None
+    assert list(result) == list(expected)
+    for key in ("status", "seed", "epochs", "steps", "best_epoch", "parameters", "config_hash"):
+        assert result[key] == expected[key], key
+    if one.status == "complete":
+        for key in ("test/loss", "val/loss", "train/loss"):
+            assert result[key] == pytest.approx(expected[key], rel=LOSSES)
+        probabilities, labels = one.predictions()
+        others, other_labels = other.predictions()
+        assert probabilities == pytest.approx(others, abs=1e-5)
+        assert (labels == other_labels).all()
+        assert probabilities.dtype == others.dtype
+
+
+def mixed_runs() -> list[Config]:
+    """Runs of one stack that differ in all that they may."""
+    return configs_of(
+        ["seed=0"],
+        ["seed=1", "regularizer.dropout=0.5", "select=best"],
+        ["seed=2", "regularizer.dropout_input=0.2", "optimizer.lr=0.01", "diagnostics=layers"],
+        ["seed=3", "init=glorot_uniform", "init.bias=normal", "regularizer.l1=1e-3"],
+        ["seed=4", "optimizer.lr=3e38"],
+        common=["optimizer=adam", "architecture.activation=tanh"],
+    )
+
+
+def test_stacked_and_alone_leave_the_same_files(tmp_path: Path) -> None:
+    configs = mixed_runs()
+    ended: list[int] = []
+    told: list[str] = []
+    jobs = [(config, tmp_path / f"stacked{i}") for i, config in enumerate(configs)]
+    stacking.train_all(jobs, told.append, lambda number, how: ended.append(number), width=5)
+    assert sorted(ended) == [0, 1, 2, 3, 4]
+    assert told == ["5 runs, all as one (width=5)"]
+    for i, config in enumerate(configs):
+        folder = train.run(config, tmp_path / f"alone{i}")
+        same_files(RunFolder(tmp_path / f"stacked{i}"), folder)
+    assert RunFolder(tmp_path / "stacked4").status == "diverged"
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
+    """Makes the next stack stop in the middle of an epoch."""
+    step, left = Stack.step, [epochs * 8 + 3]
+
+    def interrupted(self: Stack, number: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            monkeypatch.setattr(Stack, "step", step)
+            raise error
+        step(self, number)
+
+    monkeypatch.setattr(Stack, "step", interrupted)
+
+
+def test_an_interrupted_stack_resumes_stacked_and_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = three_runs("adam", "dropout", "mlp")
+    interrupt_after(monkeypatch, 2, Interrupted(2))
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    with pytest.raises(Interrupted):
+        stacking.train_all(jobs, print, width=3)
+    assert [RunFolder(path).status for _, path in jobs] == ["interrupted"] * 3
+    assert [len(RunFolder(path).metrics()) for _, path in jobs] == [3] * 3
+    train.run(*jobs[0])
+    late = configs[0].model_copy(update={"seed": 9})
+    jobs.append((late, tmp_path / "late"))  # a fresh run joins two that go on
+    stacking.train_all(jobs[1:], print, width=3)
+    for i, (config, path) in enumerate(jobs):
+        same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+
+
+def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
+    configs = three_runs("adam_uncorrected", "batch_norm", "mlp")
+    short = [config.model_copy(update={"epochs": 2}) for config in configs]
+    for i, config in enumerate(short):
+        config = config.model_copy(update={"schedule": configs[i].schedule})
+        train.run(config, tmp_path / f"{i}")
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    stacking.train_all(jobs, print, width=3)
+    for i, (config, path) in enumerate(jobs):
+        same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+
+
+def test_out_of_memory_halves_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = three_runs("sgd", "plain", "mlp") + three_runs("sgd", "norms", "mlp")
+    widths = []
+    step = Stack.step
+
+    def small_machine(self: Stack, number: int) -> None:
+        widths.append(len(self.modules))
+        if len(self.modules) > 3:
+            raise torch.OutOfMemoryError("no room")
+        step(self, number)
+
+    monkeypatch.setattr(Stack, "step", small_machine)
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    told: list[str] = []
+    stacking.train_all(jobs, told.append, width=6)
+    assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 6
+    assert sorted(set(widths)) == [3, 6]
+    assert told == [
+        "6 runs, all as one (width=6)",
+        "6 runs, 2 stacks of up to 3 (more did not fit into memory)",
+    ]
+
+
+def test_what_fails_in_a_stack_fails_all_of_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(monkeypatch, 1, RuntimeError("broken"))
+    jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
+    ended: list[int] = []
+    stacking.train_all(jobs, print, lambda number, how: ended.append(number), width=3)
+    assert sorted(ended) == [0, 1, 2]
+    assert {RunFolder(path).reason for _, path in jobs} == {"RuntimeError: broken"}
+
+
+def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
+    jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
+    refused: list[int] = []
+    with RunFolder(tmp_path / "1").lock():
+        stacking.train_all(jobs, print, refused=lambda n, error: refused.append(n), width=3)
+    assert refused == [1]
+    assert RunFolder(tmp_path / "2").status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("override", "together"),
+    [
+        ("seed=5", True),
+        ("select=best", True),
+        ("init=orthogonal", True),
+        ("optimizer.lr=0.5", True),
+        ("schedule.warmup_epochs=1", True),
+        ("regularizer.l2=0.1", True),
+        ("regularizer.dropout=0.5", True),
+        ("regularizer.max_norm=1.0", True),
+        ("diagnostics=layers", True),
+        ("trainer.checkpoint_seconds=0", True),
+        ("data.train_size=128", False),
+        ("data.standardize=global", False),
+        ("architecture.hidden=[50]", False),
+        ("architecture.activation=tanh", False),
+        ("loss=quadratic", False),
+        ("batch_size=tiny", False),
+        ("epochs=3", False),
+        ("optimizer=adam", False),
+        ("schedule=cosine", False),
+        ("regularizer.batch_norm=true", False),
+        ("trainer.precision=bf16-mixed", False),
+    ],
+)
+def test_which_runs_are_stacked(override: str, together: bool) -> None:
+    groups = stacking.grouped(configs_of([], [override]))
+    assert len(groups) == 2 - together
+    name = override.split("=")[0]
+    assert all((name in what) is not together for what, _ in groups)
+
+
+def test_two_workers_train_the_same_runs(tmp_path: Path) -> None:
+    configs = three_runs("adam", "dropout", "mlp")
+    with Machine(configs, workers=2) as machine:
+        modules = [machine.built(config) for config in configs]
+        stacks = machine.stacks(modules)
+        assert sorted(len(stack.modules) for stack in stacks) == [1, 2]
+    jobs = {i: (config, tmp_path / f"{i}") for i, config in enumerate(configs)}
+    stacking.train_stack(jobs, 2, "", print, print)
+    for i, config in enumerate(configs):
+        same_files(RunFolder(tmp_path / f"{i}"), train.run(config, tmp_path / f"alone{i}"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_stack_on_a_gpu_is_the_runs_alone(tmp_path: Path) -> None:
+    for regularizer in REGULARIZERS:
+        configs = three_runs("adam", regularizer, "convnet")
+        jobs = [(config, tmp_path / f"{regularizer}{i}") for i, config in enumerate(configs)]
+        stacking.train_all(jobs, print, width=3)
+        for i, (config, path) in enumerate(jobs):
+            same_files(RunFolder(path), train.run(config, tmp_path / f"{regularizer}{i}alone"))
+
+
+# Through the command line
+
+
+SWEEP = [
+    "-m",
+    "architecture.hidden=[20],[30]",
+    "optimizer.lr=0.1,0.5,3e38",
+    "seed=0,1",
+    *TINY,
+    "architecture.activation=tanh",
+]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return sorted(csv.DictReader(path.read_text().splitlines()), key=lambda row: row["run"])
+
+
+def test_a_sweep_ends_the_same_stacked_and_one_by_one(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacking, "fastest_plan", lambda *_: Plan(4, 1, "for the test"))
+    interrupt_after(monkeypatch, 2, Interrupted(15))
+    assert command(*SWEEP).code == 143
+    finished = command(*SWEEP)
+    assert finished.code == 0, finished.err
+    assert (
+        "6 runs with architecture.hidden=[20], 2 stacks of up to 3 (for the test)" in finished.out
+    )
+    assert len(re.findall(r"^\[ ?\d+/12\]", finished.out, re.MULTILINE)) == 12
+    (tmp_path / "outputs").rename(tmp_path / "stacked")
+    assert command(*SWEEP, "hydra/launcher=basic").code == 0
+    one, other = (table(tmp_path / d / "runs" / "sweep.csv") for d in ("stacked", "outputs"))
+    for a, b in zip(one, other, strict=True):
+        assert list(a) == list(b)
+        for key in a.keys() - {"seconds"}:
+            number = re.fullmatch(r"[0-9.e-]+", a[key])
+            assert (
+                (float(a[key]) == pytest.approx(float(b[key]), rel=1e-4))
+                if number
+                else a[key] == b[key]
+            )
+    for folder in (tmp_path / "stacked" / "runs").glob("*-*"):
+        basic = tmp_path / "outputs" / "runs" / folder.name
+        same_files(RunFolder(folder), RunFolder(basic))
+        assert (folder / ".hydra/config.yaml").read_text() == (
+            basic / ".hydra/config.yaml"
+        ).read_text()
+        for name in ("hydra.yaml", "overrides.yaml"):
+            assert hydra_file(folder, name) == hydra_file(basic, name)
+        assert "stacks of up to" in (folder / "run.log").read_text()
+
+
+def hydra_file(folder: Path, name: str) -> Any:
+    """One of Hydra's files, without what names the launcher."""
+    values = yaml.safe_load((folder / ".hydra" / name).read_text())
+    if name == "hydra.yaml":
+        del values["hydra"]["launcher"], values["hydra"]["runtime"]["choices"]["hydra/launcher"]
+        for key in ("hydra", "task"):
+            overrides = values["hydra"]["overrides"][key]
+            values["hydra"]["overrides"][key] = [o for o in overrides if "launcher=" not in o]
+        del values["hydra"]["job"]["id"], values["hydra"]["job"]["num"]
+    return values
+
+
+def test_a_stack_of_one_is_an_ordinary_run(command: Command, tmp_path: Path) -> None:
+    finished = command("-m", "seed=0,1", *TINY, "hydra.launcher.width=1")
+    assert finished.code == 0
+    assert finished.out.count("2 runs, one by one (width=1)") == 1
