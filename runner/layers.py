@@ -44,10 +44,12 @@ class Layer(nn.Module):
         self.linear = linear
         self.norm = norm or nn.Identity()
         self.activation = activation or nn.Identity()
-        self.after = nn.Sequential(*after)
+        self.after = nn.ModuleList(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        a: Tensor = self.after(self.activation(self.norm(self.linear(x))))
+        a: Tensor = self.activation(self.norm(self.linear(x)))
+        for module in self.after:
+            a = module(a)
         return a
 
 

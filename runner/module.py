@@ -127,7 +127,7 @@ class RunModule(pl.LightningModule):
 
     def step(self, inputs: Tensor, targets: Tensor, step: int) -> None:
         """One update of the parameters; `step` counts from 0 over the whole run."""
-        logits = self(inputs)
+        logits = self.network(inputs)
         cost = self.loss(logits, targets) + penalty(self.weights, self.l1, self.l2)
         self.optimizer.zero_grad()
         cost.backward()
