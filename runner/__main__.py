@@ -9,10 +9,11 @@ import sys
 from hydra._internal.utils import get_args_parser
 
 from runner import terminal
-from runner.compose import Job, Request, expanded, read_command_line
+from runner.compose import Job, Request, read_command_line
 from runner.errors import MISTAKES
 from runner.interrupts import Interrupted, raise_on_signals
 from runner.launch import hand_to_hydra, launch
+from runner.overrides import expanded
 from runner.results import RunFolder
 
 BAD_REQUEST = 2

@@ -28,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
+from runner.overrides import apply, written
 from runner.results import OUTPUTS
 from runner.schema import Config, nearest, problems_of
 from runner.sources import PACKAGE_HEADER, Source, shown
@@ -177,7 +178,7 @@ class Composer:
         for override in values:
             # Misspelt keys are set too: the schema then tells all mistakes at once.
             try:
-                _apply(composed, override)
+                apply(composed, override)
             except (OmegaConfBaseException, ConfigCompositionException) as error:
                 self._problem(f"{override.input_line}: {str(error).splitlines()[0]}")
                 return None
@@ -293,7 +294,7 @@ class Composer:
         assert isinstance(before, dict)
         assert isinstance(after, dict)
         changed = (k for k in after if k not in volatile and after[k] != before.get(k))
-        return next((f"hydra.{key}" for key in changed), None)
+        return next((f"hydra.{key!s}" for key in changed), None)
 
     def _interpolations_are_plain(self, composed: DictConfig, sources: list[Source]) -> bool:
         """Whether ${...} only names other keys: a resolver could read the environment."""
@@ -348,39 +349,6 @@ class Composer:
             raise ConfigError(list(self.problems))
 
 
-def written(override: Override) -> str:
-    """An override as it stood on the command line."""
-    return override.input_line or ""
-
-
-def expanded(argument: str) -> list[str]:
-    """An argument as overrides: a saved config.yaml stands for all its settings."""
-    # A run folder's name has = in it, as an override has.
-    if argument.endswith(".yaml") and ("=" not in argument or Path(argument).is_file()):
-        return _saved(Path(argument))
-    return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
-
-
-def _saved(path: Path) -> list[str]:
-    """The overrides that make the configuration of a run's config.yaml."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError([f"{path}: {str(error).splitlines()[0]}"]) from None
-    if not isinstance(values, dict):
-        raise ConfigError([f"{path}: not a run's config.yaml"])
-    named = [f"{g}={v['name']}" for g, v in values.items() if isinstance(v, dict) and "name" in v]
-    return named + [f"++{key}={quoted(value)}" for key, value in _leaves(values)]
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _strings(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(node, str):
         yield path, node
@@ -393,27 +361,3 @@ def _strings(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
     )
     for key, value in items:
         yield from _strings(value, f"{path}.{key}" if path else str(key))
-
-
-def quoted(value: Any) -> str:
-    """A YAML value in Hydra's override grammar."""
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "\\'") + "'"
-    if isinstance(value, list):
-        return "[" + ",".join(quoted(item) for item in value) + "]"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _apply(config: DictConfig, override: Override) -> None:
-    """Sets or deletes one value, as Hydra does with a `++` or `~` override."""
-    key = override.key_or_group
-    if override.is_delete():
-        above, _, last = key.rpartition(".")
-        node = OmegaConf.select(config, above) if above else config
-        if isinstance(node, DictConfig) and last in node:
-            del node[last]
-        return
-    value = override.value()
-    OmegaConf.update(config, key, value, merge=isinstance(value, dict), force_add=True)
