@@ -16,7 +16,7 @@ from runner.stack import Stack, update_settings
 from runner.threads import ALL_THREADS, set_threads
 from runner.train import build, flops_of, lightning_trainer, on_device
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class Machine:
@@ -53,9 +53,11 @@ class Machine:
         self.stopped.set()
         self.pool.shutdown()
 
-    def each(self, work: Callable[[Stack], T], stacks: Iterable[Stack]) -> list[T]:
-        """The results of work on every stack, all at the same time."""
-        waiting = [self.pool.submit(work, stack) for stack in stacks]
+    def each(
+        self, work: Callable[..., Result], items: Iterable[Any], *arguments: Any
+    ) -> list[Result]:
+        """The results of `work(item, *arguments)`, computed for as many at a time as there are workers."""
+        waiting = [self.pool.submit(work, item, *arguments) for item in items]
         return [future.result() for future in waiting]
 
     def stacks(self, modules: Sequence[RunModule]) -> list[Stack]:

@@ -197,82 +197,73 @@ def fit(records: dict[int, RunRecord], workers: int) -> Iterator[int]:
         return
     with Machine([record.config for record in records.values()], workers) as machine:
         runs = [Run(n, r.config, r, machine.built(r.config)) for n, r in records.items()]
-        for run in runs:
-            if run.record.checkpoint:
-                run.module.resume(run.record.checkpoint)
-            run.recorder.on_train_start(machine.trainer, run.module)
+        machine.each(begin, runs, machine)
         stacks: list[Stack] = []
         with Bar(runs) as bar:
             while runs:
+                by_module = {run.module: run for run in runs}
                 ended = [run for run in runs if run.module.epoch == run.config.epochs]
                 if ended:
-                    test(ended, machine)
+                    last = machine.stacks([run.module for run in ended])
+                    machine.each(test, last, by_module, machine)
                 else:
                     stacks = stacks or machine.stacks([run.module for run in runs])
-                    ended = list(train_epoch(stacks, runs, machine, bar))
+                    diverged = machine.each(train_epoch, stacks, by_module, machine, bar)
+                    bar.epoch_ended(runs)
+                    ended = [run for part in diverged for run in part]
                 runs = [run for run in runs if run not in ended]
                 if ended:
                     stacks = []  # the others move together
                 yield from (run.number for run in ended)
 
 
+def begin(run: Run, machine: Machine) -> None:
+    """Brings a run to where its last process has left it, or measures the untrained network."""
+    if run.record.checkpoint:
+        run.module.resume(run.record.checkpoint)
+    run.recorder.on_train_start(machine.trainer, run.module)
+
+
 def train_epoch(
-    stacks: Sequence[Stack], runs: Sequence[Run], machine: Machine, bar: "Bar"
-) -> Iterator[Run]:
-    """One epoch of every run, measured and recorded; yields the runs that diverge in it."""
-    steps = stacks[0].steps_per_epoch
-    recorders = {run.module: run.recorder for run in runs}
-
-    def train(stack: Stack) -> None:
-        stack.start_epoch()
-        for number in range(steps):
-            if machine.stopped.is_set():
-                return
-            if number == steps - 1:
-                for module in stack.modules:
-                    recorders[module].on_train_batch_start(
-                        machine.trainer, module, [number], number
-                    )
-            stack.step(number)
-            bar.advance(len(stack.modules) / len(runs))
-
+    stack: Stack, runs: dict[RunModule, Run], machine: Machine, bar: "Bar"
+) -> list[Run]:
+    """One epoch of every run of a stack, measured and recorded; returns those that diverge in it."""
+    mine = [runs[module] for module in stack.modules]
+    last = stack.steps_per_epoch - 1
     start = time.perf_counter()
-    machine.each(train, stacks)
+    stack.start_epoch()
+    for number in range(stack.steps_per_epoch):
+        if machine.stopped.is_set():
+            return []
+        if number == last:
+            for run in mine:
+                run.recorder.on_train_batch_start(machine.trainer, run.module, [number], number)
+        stack.step(number)
+        bar.advance(len(mine) / len(runs))
     machine.wait()
     share = (time.perf_counter() - start) / len(runs)
-    measured = machine.each(Stack.end_epoch, stacks)
-    diverged_at = {
-        module: step
-        for stack, first_steps in zip(stacks, measured, strict=True)
-        for module, step in zip(stack.modules, first_steps, strict=True)
-    }
-    for run in runs:
+    diverged = []
+    for run, step in zip(mine, stack.end_epoch(), strict=True):
         run.module.seconds += share
         try:
-            if step := diverged_at[run.module]:
-                raise Diverged((run.module.epoch - 1) * steps + step)
+            if step:
+                raise Diverged((run.module.epoch - 1) * stack.steps_per_epoch + step)
             run.recorder.on_train_epoch_end(machine.trainer, run.module)
         except Diverged as error:
             run.record.diverged(error.step, *machine.described(run.module))
-            yield run
-    bar.epoch_ended(runs)
+            diverged.append(run)
+    return diverged
 
 
-def test(runs: Sequence[Run], machine: Machine) -> None:
-    """Tests the last or the best weights of each run and writes its results."""
-    for run in runs:
+def test(stack: Stack, runs: dict[RunModule, Run], machine: Machine) -> None:
+    """Tests the last or the best weights of each run of a stack and writes its results."""
+    mine = [runs[module] for module in stack.modules]
+    for run in mine:
         run.record.save()
         if run.config.select == "best":
             run.module.network.load_state_dict(run.record.best["state_dict"])
-    stacks = machine.stacks([run.module for run in runs])
-    tested = {
-        module: outcome
-        for stack, outcomes in zip(stacks, machine.each(Stack.tested, stacks), strict=True)
-        for module, outcome in zip(stack.modules, outcomes, strict=True)
-    }
-    for run in runs:
-        metrics, probabilities = tested[run.module]
-        labels = run.module.data.test.labels.cpu().numpy()
+    labels = stack.data.test.labels.cpu().numpy()
+    for run, (metrics, probabilities) in zip(mine, stack.tested(), strict=True):
         described = machine.described(run.module)
         run.record.complete(metrics, probabilities.cpu().numpy(), labels, *described)
 
