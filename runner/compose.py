@@ -287,14 +287,18 @@ class Composer:
         if composed.hydra.get("callbacks"):
             return "hydra.callbacks"
         volatile = ("runtime", "overrides", "job", "mode", "verbose", "launcher", "searchpath")
-        plain = compose("config", return_hydra_config=True)
         before, after = (
-            OmegaConf.to_container(config.hydra, resolve=False) for config in (plain, composed)
+            OmegaConf.to_container(config.hydra, resolve=False) for config in (self.plain, composed)
         )
         assert isinstance(before, dict)
         assert isinstance(after, dict)
         changed = (k for k in after if k not in volatile and after[k] != before.get(k))
         return next((f"hydra.{key!s}" for key in changed), None)
+
+    @cached_property
+    def plain(self) -> DictConfig:
+        """What composes without any override."""
+        return compose("config", return_hydra_config=True)
 
     def _interpolations_are_plain(self, composed: DictConfig, sources: list[Source]) -> bool:
         """Whether ${...} only names other keys: a resolver could read the environment."""

@@ -56,14 +56,17 @@ def launch(
     sweep[:] = jobs
     place = f"sweep.dir={OUTPUTS}" if multirun else f"run.dir='{jobs[0].folder}'"
     flags = ["--multirun"] if multirun else []  # a study needs no -m
-    flags += ["hydra/launcher=basic"] if alone else []
-    hand_to_hydra([*flags, *sys.argv[1:], f"hydra.{place}"], task)
+    launcher = ["hydra/launcher=basic"] if alone else []
+    hand_to_hydra([*flags, *sys.argv[1:], *launcher, f"hydra.{place}"], task)
     if errors and not multirun:
         raise errors[0]
 
 
 def hand_to_hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: None) -> int:
     """Calls Hydra's own main function with these command-line arguments."""
-    sys.argv[1:] = arguments
-    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
+    words, sys.argv[1:] = sys.argv[1:], arguments
+    try:
+        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
+    finally:
+        sys.argv[1:] = words  # a study calls several times
     return 0

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner.ensembles import Member, disjoint_groups, ensemble_metrics, main
+from runner.results import RunFolder
+
+LABELS = np.array([0, 1, 2, 1])
+
+
+def finished(path: Path, probabilities: np.ndarray, status: str = "complete") -> Member:
+    path.mkdir(parents=True)
+    folder = RunFolder(path)
+    folder.write_predictions(probabilities.astype(np.float32), LABELS)
+    folder.write_status(status)
+    return Member(path)
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> list[Member]:
+    draw = np.random.default_rng(0)
+    return [finished(tmp_path / f"m{i}", draw.dirichlet(np.ones(3), size=4)) for i in range(5)]
+
+
+def test_probabilities_are_averaged(members: list[Member]) -> None:
+    mean = np.mean([member.predictions[0] for member in members], axis=0)
+    found = ensemble_metrics(members)
+    assert found["test/accuracy"] == (mean.argmax(axis=1) == LABELS).mean()
+    assert found["test/error"] == pytest.approx(1 - found["test/accuracy"])
+    assert found["test/loss"] == pytest.approx(-np.log(mean[np.arange(4), LABELS]).mean())
+
+
+def test_groups_share_no_member(members: list[Member]) -> None:
+    assert disjoint_groups(members, 2) == [members[:2], members[2:4]]
+
+
+def test_members_tested_on_other_examples_do_not_mix(members: list[Member]) -> None:
+    RunFolder(members[1].path).write_predictions(np.ones((4, 3)) / 3, LABELS[::-1].copy())
+    with pytest.raises(ValueError, match="other examples"):
+        ensemble_metrics([Member(member.path) for member in members])
+
+
+def test_command_line(
+    members: list[Member], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "m0" in out
+    assert [line.split()[:2] for line in out.splitlines()[-5:]] == [
+        ["1", "5"], ["2", "2"], ["3", "1"], ["4", "1"], ["5", "1"]
+    ]  # fmt: skip
+
+
+def test_a_missing_member_is_named_and_stops(
+    members: list[Member], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RunFolder(members[2].path).write_status("diverged")
+    assert main([str(tmp_path)]) == 2
+    assert "m2: diverged" in capsys.readouterr().err
+    assert main([str(tmp_path), "--missing", "1", "--size", "4"]) == 0
+    assert "m2" not in capsys.readouterr().out
+    assert main([str(tmp_path), "--missing", "1", "--size", "5"]) == 2
+
+
+def test_a_folder_without_runs_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "no run" in capsys.readouterr().err
