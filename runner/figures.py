@@ -29,6 +29,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 STYLE: Any = {
     "svg.fonttype": "path",
+    "axes.formatter.limits": (-3, 5),
     "svg.hashsalt": "runner",  # the same picture gives the same file
     "font.size": 10,
     "axes.titlesize": 10,
@@ -241,7 +242,7 @@ def ensembles(evidence: Evidence) -> Picture | None:
             for arm in ensemble.of
         ]
         present = [member for member in members if member.complete]
-        found = [(size, values) for size, values in accuracy_by_size(present) if len(values) > 1]
+        found = [(size, values) for size, values in accuracy_by_size(present) if len(values) > 2]
         sizes = np.array([size for size, _ in found])
         mean = np.array([np.mean(values) for _, values in found])
         spread = np.array([np.std(values, ddof=1) for _, values in found])
@@ -300,7 +301,7 @@ def _nice(axis: Axes, which: str, log: bool) -> None:
     if log:
         axis.set_xscale("log") if which == "x" else axis.set_yscale("log")
     else:
-        axis.locator_params(axis=which, nbins=6)  # type: ignore[arg-type]
+        axis.locator_params(axis=which, nbins=5)  # type: ignore[arg-type]
 
 
 def _spans_decades(lines: Sequence[Any], vertical: bool = False) -> bool:

@@ -23,6 +23,7 @@ class Finding:
         p: Corrected for all comparisons of the study.
         left, right: The means of the two sides.
         missing: Why values are missing, or nothing.
+        unit: What is paired: seeds, or groups of an ensemble's members.
     """
 
     comparison: Comparison
@@ -31,6 +32,7 @@ class Finding:
     left: float
     right: float
     missing: str = ""
+    unit: str = "seeds"
 
     @property
     def verdict(self) -> str:
@@ -70,7 +72,7 @@ class Verdict:
             return "no number of seeds up to 1000 would probably decide"
         if open_ones[0].test.n < 2:
             return f"{open_ones[0].test.method}: it takes at least {max(numbers)}"
-        return f"about {max(numbers)} seeds would probably decide"
+        return f"about {max(numbers)} {open_ones[0].unit} would probably decide"
 
 
 def judge(evidence: Evidence) -> list[Verdict]:
@@ -79,8 +81,17 @@ def judge(evidence: Evidence) -> list[Verdict]:
     pairs = [(claim, comparison) for claim in claims for comparison in claim.comparisons]
     tests = [_test(evidence, claim, comparison, len(pairs)) for claim, comparison in pairs]
     corrected = holm([test.p for test, *_ in tests])
+    ensembles = evidence.study.ensembles
     findings = iter(
-        Finding(comparison, test, p, left, right, missing)
+        Finding(
+            comparison,
+            test,
+            p,
+            left,
+            right,
+            missing,
+            "groups" if {comparison.left.arm, comparison.right.arm} & ensembles.keys() else "seeds",
+        )
         for (_, comparison), (test, left, right, missing), p in zip(
             pairs, tests, corrected, strict=True
         )
@@ -143,11 +154,11 @@ def _explained(measure: Measure, finding: Finding) -> str:
     if test.n < 2:
         return f"{sides}; {test.method}"
     if test.method == "sign test":
-        return f"{sides}; {test.agreeing} of {test.n} seeds agree, p = {finding.p:.2g} (sign test)"
+        return f"{sides}; {test.agreeing} of {test.n} {finding.unit} agree, p = {finding.p:.2g} (sign test)"
     low, high = shown(measure, test.low), shown(measure, test.high)
     return (
         f"{sides}; difference {shown(measure, test.mean)} [{low}, {high}], p = {finding.p:.2g},"
-        f" {test.n} seeds"
+        f" {test.n} {finding.unit}"
     )
 
 
