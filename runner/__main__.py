@@ -5,12 +5,13 @@ before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT;
 """
 
 import sys
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
 from runner import terminal
 from runner.compose import Job, Request, read_command_line
-from runner.errors import MISTAKES
+from runner.errors import MISTAKES, ConfigError
 from runner.interrupts import Interrupted, raise_on_signals
 from runner.launch import hand_to_hydra, launch
 from runner.overrides import expanded
@@ -25,11 +26,13 @@ def main() -> int:
     raise_on_signals()
     try:
         sys.argv[1:] = [word for argument in sys.argv[1:] for word in expanded(argument)]
-        flags = get_args_parser().parse_args()
-        if flags.help or flags.hydra_help or flags.shell_completion or flags.info:
+        parser = get_args_parser()
+        parser.error = refuse  # type: ignore[method-assign]
+        flags = parser.parse_args()
+        if flags.hydra_help or flags.shell_completion:
             return hand_to_hydra(sys.argv[1:])
         request = read_command_line(flags)
-        if flags.cfg:
+        if flags.cfg or flags.help or flags.info:
             return hand_to_hydra(sys.argv[1:])
         return train_all(request)
     except MISTAKES as error:
@@ -38,6 +41,12 @@ def main() -> int:
     except Interrupted as interrupted:
         terminal.tell_interrupted(interrupted)
         return interrupted.exit_code
+
+
+def refuse(message: str) -> NoReturn:
+    """What argparse has to say against the options, without its list of usage."""
+    known = "--help --cfg --resolve --package --multirun (-m) --config-dir --info --hydra-help"
+    raise ConfigError([f"{message}. Options: {known}; first options, then key=value"])
 
 
 def train_all(request: Request) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from hydra import compose, version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -31,13 +32,25 @@ from runner.errors import ConfigError
 from runner.overrides import apply, written
 from runner.results import OUTPUTS
 from runner.schema import Config, nearest, problems_of
-from runner.sources import PACKAGE_HEADER, Source, shown
+from runner.sources import PACKAGE_HEADER, RESOLVER, HarmlessFiles, Source, shown
 
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 
 # What a user may set of Hydra's own configuration. The rest could run code or write elsewhere.
-HYDRA_KEYS = ("hydra.mode", "hydra.verbose", "hydra/launcher", "hydra.launcher.")
+HYDRA_KEYS = (
+    "hydra.mode",
+    "hydra.verbose",
+    "hydra/launcher",
+    "hydra.launcher.width",
+    "hydra.launcher.max_width",
+)
+LAUNCHERS = {
+    "basic": "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+    "stacked": "hydra_plugins.stacked_launcher.StackedLauncher",
+}
+# What Hydra itself writes into its configuration, for a job or for this command line.
+HYDRA_OWN = ("runtime", "overrides", "mode", "verbose", "launcher")
 # Settings that say how to compute and what to call a run, not what is computed.
 UNNAMED = ("experiment", "name", "resume", "trainer", "data.root", "hydra")
 
@@ -136,6 +149,8 @@ class Composer:
     def __init__(self, folders: Sequence[Path] = ()) -> None:
         self.folders = [CONF, *folders]
         self.loader = GlobalHydra.instance().config_loader()
+        assert isinstance(self.loader, ConfigLoaderImpl)
+        self.loader.repository = HarmlessFiles(self.loader.get_search_path())
         self.groups = set(self.loader.list_groups("")) - {"hydra"}
         self.parser = OverridesParser.create(config_loader=self.loader)
         self.problems: dict[str, None] = {}  # an ordered set: a sweep repeats its mistakes
@@ -167,6 +182,9 @@ class Composer:
     def config(self, words: Sequence[str]) -> Config | None:
         """One checked configuration, or None where there were problems."""
         overrides = self.parser.parse_overrides(list(words))
+        permitted = [self._is_permitted(override) for override in overrides]  # tells all mistakes
+        if not all(permitted):
+            return None
         groups = [o for o in overrides if self._is_group(o) or self._is_hydra(o)]
         values = [o for o in overrides if o not in groups]
         known = [o for o in groups if self._known_option(o)]
@@ -205,10 +223,21 @@ class Composer:
                     f"{word}: not of the form key=value (quote values with special signs)"
                 )
         for override in overrides:
-            key = written(override)
-            if self._is_hydra(override) and not key.startswith(HYDRA_KEYS):
-                self._problem(f"{key}: the runner sets this itself")
+            self._is_permitted(override)
         return overrides
+
+    def _is_permitted(self, override: Override) -> bool:
+        """Whether an override keeps to the runs' own settings; a problem if not."""
+        key, text = override.key_or_group, written(override)
+        if self._is_hydra(override) and key not in HYDRA_KEYS:
+            self._problem(f"{text}: the runner sets this itself")
+        elif override.package is not None:
+            self._problem(f"{text}: @ has no use here")
+        elif RESOLVER.search(text):
+            self._problem(f"{text}: only ${{key}} is allowed")
+        else:
+            return True
+        return False
 
     def _is_hydra(self, override: Override) -> bool:
         return override.key_or_group.split(".")[0].split("/")[0] == "hydra"
@@ -221,7 +250,8 @@ class Composer:
         if override.is_delete() or override.key_or_group.startswith("hydra."):
             return True
         group, value = override.key_or_group, override.value()
-        options = self.loader.get_group_options(group)
+        launcher = group == "hydra/launcher"
+        options = list(LAUNCHERS) if launcher else self.loader.get_group_options(group)
         wanted = value if isinstance(value, list) else [value]
         for option in wanted:
             if option not in options:
@@ -241,8 +271,13 @@ class Composer:
     def _composed(self, groups: tuple[str, ...]) -> tuple[DictConfig, list[Source]] | None:
         try:
             composed = compose("config", overrides=list(groups), return_hydra_config=True)
+        except ConfigError as error:
+            for problem in error.problems:
+                self._problem(problem)
+            return None
         except (
             HydraException,
+            RecursionError,
             OmegaConfBaseException,
             yaml.YAMLError,
             UnicodeDecodeError,
@@ -286,14 +321,19 @@ class Composer:
             return None
         if composed.hydra.get("callbacks"):
             return "hydra.callbacks"
-        volatile = ("runtime", "overrides", "job", "mode", "verbose", "launcher", "searchpath")
         before, after = (
             OmegaConf.to_container(config.hydra, resolve=False) for config in (self.plain, composed)
         )
         assert isinstance(before, dict)
         assert isinstance(after, dict)
-        changed = (k for k in after if k not in volatile and after[k] != before.get(k))
-        return next((f"hydra.{key!s}" for key in changed), None)
+        for hydra in (before, after):
+            del hydra["job"]["override_dirname"]
+        launcher = after["launcher"]
+        if launcher["_target_"] not in LAUNCHERS.values() or RESOLVER.search(str(launcher)):
+            return "hydra.launcher"
+        changed = [k for k in after if k not in HYDRA_OWN and after[k] != before.get(k)]
+        changed += [k for k in ("mode", "verbose") if "${" in str(after[k])]
+        return f"hydra.{changed[0]!s}" if changed else None
 
     @cached_property
     def plain(self) -> DictConfig:
@@ -303,7 +343,7 @@ class Composer:
     def _interpolations_are_plain(self, composed: DictConfig, sources: list[Source]) -> bool:
         """Whether ${...} only names other keys: a resolver could read the environment."""
         container = OmegaConf.to_container(composed, resolve=False)
-        bad = [(k, v) for k, v in _strings(container) if re.search(r"\$\{[^}]*:", v)]
+        bad = [(k, v) for k, v in _strings(container) if RESOLVER.search(v)]
         for key, value in bad:
             self._problem(self._located(key, f"{value}: only ${{key}} is allowed", [], sources))
         return not bad

@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from runner.errors import ConfigError
+from runner.sources import check_harmless
 
 
 def written(override: Override) -> str:
@@ -27,8 +28,10 @@ def expanded(argument: str) -> list[str]:
 def _saved(path: Path) -> list[str]:
     """The overrides that make the configuration of a run's config.yaml."""
     try:
+        if path.is_file():
+            check_harmless(path)
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError([f"{path}: {str(error).splitlines()[0]}"]) from None
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: not a run's config.yaml"])

@@ -101,8 +101,10 @@ class RunRecord:
             self.save()
 
     def save(self) -> None:
-        """Writes the kept state as last.ckpt and best.ckpt."""
+        """Writes the kept state as last.ckpt and best.ckpt, after all curves up to it."""
         if self.checkpoint:
+            self.curves.flush()
+            self.folder.sync_metrics()
             self.folder.save_checkpoint("best", self.best)
             self.folder.save_checkpoint("last", self.checkpoint)
         self.saved_at = time.monotonic()
@@ -126,7 +128,11 @@ class RunRecord:
         self.folder.write_status("complete", epoch=self.epoch)
 
     def diverged(self, step: int, parameters: int, batch_size: int, device: torch.device) -> None:
-        """The run ended at a step whose outcome is not finite: a result without numbers."""
+        """The run ended at a step whose outcome is not finite: a result without numbers.
+
+        What is saved is the state after the last epoch, which was finite.
+        """
+        self.save()
         last = self.folder.metrics()[-1]
         result = self._result("diverged", dict.fromkeys(last), parameters, batch_size, device)
         self.folder.write_result(result | {"epochs": self.epoch, "steps": step})

@@ -8,7 +8,9 @@ needs no torch: a finished run is found and told in a moment.
 import fcntl
 import json
 import os
+import re
 import shutil
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runner.errors import CheckpointError, LockedError
+from runner.errors import CheckpointError, DataError, LockedError
 
 if TYPE_CHECKING:
     import numpy as np
 
 OUTPUTS = Path("outputs")
+TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
+STATE = ("epoch", "seconds", "state_dict", "optimizer_states", "best")  # in last.ckpt
 
 
 class RunFolder:
@@ -48,7 +52,7 @@ class RunFolder:
     def status(self) -> str | None:
         """The status, or None for a folder in which nothing was started."""
         status = self._read_json("status.json")
-        return None if status is None else str(status["status"])
+        return None if status is None else str(status.get("status"))
 
     @property
     def reason(self) -> str:
@@ -59,10 +63,13 @@ class RunFolder:
         self._write_json("status.json", {"status": status, "pid": os.getpid(), **details})
 
     def write_failure(self, error: BaseException) -> None:
-        """The traceback goes to error.txt, one line to the status."""
-        (self.path / "error.txt").write_text("".join(traceback.format_exception(error)))
-        first_line = (str(error).splitlines() or [""])[0]
-        self.write_status("failed", reason=f"{type(error).__name__}: {first_line}")
+        """The traceback goes to error.txt, one line to the status; to the screen if nothing can be written."""
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        try:
+            self.write_status("failed", reason=reason)
+            (self.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        except OSError as another:
+            print(f"{self.path}: {reason}; this cannot be kept: {another}", file=sys.stderr)
 
     def write_config(self, values: dict[str, Any]) -> None:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
@@ -89,6 +96,11 @@ class RunFolder:
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics, allow_nan=False) + "\n")
 
+    def sync_metrics(self) -> None:
+        """The metrics are on the disk before the checkpoint that goes on after them."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            os.fsync(file.fileno())
+
     def keep_metrics(self, last_epoch: int) -> None:
         """Drops what was written after the epoch from which a run goes on."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["epoch"] <= last_epoch]
@@ -102,11 +114,19 @@ class RunFolder:
         write_atomically(self.path / "predictions.npz", buffer.getvalue())
 
     def predictions(self) -> tuple["np.ndarray", "np.ndarray"]:
-        """Probabilities (n, classes) and labels (n,) of the test split."""
+        """Probabilities (n, classes) and labels (n,) of the test split.
+
+        Raises:
+            DataError: The file is missing or damaged, or holds anything but these two arrays.
+        """
         import numpy as np
 
-        with np.load(self.path / "predictions.npz", allow_pickle=False) as arrays:
-            return arrays["probabilities"], arrays["labels"]
+        path = self.path / "predictions.npz"
+        try:
+            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+                return arrays["probabilities"], arrays["labels"]
+        except Exception as error:  # whatever a forged file makes NumPy stumble over
+            raise DataError(f"{path}: no predictions of a run: {one_line(error)}") from None
 
     def save_checkpoint(self, name: str, checkpoint: dict[str, Any]) -> None:
         """Writes checkpoints/<name>.ckpt; the last but one stays as previous.ckpt."""
@@ -117,52 +137,71 @@ class RunFolder:
         data = buffer.getvalue()
         folder = self.path / "checkpoints"
         folder.mkdir(exist_ok=True)
-        # The sums are written first and hold the old and the new file's, so that they are never wrong.
-        sums = [sha256(data).hexdigest(), *self._sums()][:8]
-        write_atomically(folder / "SHA256SUMS", "".join(f"{s}\n" for s in sums).encode())
         path = folder / f"{name}.ckpt"
-        if name == "last" and path.exists():
-            os.replace(path, folder / "previous.ckpt")
-        write_atomically(path, data)
+        with replacing(path, data):
+            # It is on the disk. The sums hold the old and the new file's, so that they are never wrong.
+            sums = dict.fromkeys([sha256(data).hexdigest(), *self._sums()])
+            write_atomically(folder / "SHA256SUMS", "".join(f"{s}\n" for s in [*sums][:8]).encode())
+            if name == "last" and path.exists():
+                os.replace(path, folder / "previous.ckpt")
 
     def load_checkpoint(self, name: str) -> dict[str, Any] | None:
         """The checkpoint of that name if it is there and intact; for last, else the previous one.
 
+        A damaged last.ckpt is renamed to damaged.ckpt when the previous one takes its place.
+
         Raises:
             CheckpointError: There are such checkpoints, but all are damaged.
         """
-        import torch
-
-        damaged: list[Path] = []
+        folder = self.path / "checkpoints"
+        damaged: list[str] = []
         for candidate in ("last", "previous") if name == "last" else (name,):
-            path = self.path / "checkpoints" / f"{candidate}.ckpt"
+            path = folder / f"{candidate}.ckpt"
             if not path.exists():
                 continue
-            data = path.read_bytes()
-            if sha256(data).hexdigest() in self._sums():
-                for bad in damaged:
-                    print(f"{bad} is damaged: going on from {path.name}")
-                loaded: dict[str, Any] = torch.load(BytesIO(data), weights_only=True)
+            loaded = self._intact(path)
+            if loaded is not None:
+                if damaged:
+                    print(f"{damaged[0]}: going on from {path.name}", file=sys.stderr)
+                    os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
                 return loaded
-            damaged.append(path)
+            damaged.append(f"{path} is damaged")
         if damaged:
             raise CheckpointError(
-                f"{damaged[0]} is damaged (its sha256 is not in SHA256SUMS) and no older one is intact."
-                " resume=false trains afresh"
+                f"{damaged[0]} (not what SHA256SUMS says, or no checkpoint of this runner) and no"
+                " older one is intact. resume=false trains afresh"
             )
         return None
+
+    def _intact(self, path: Path) -> dict[str, Any] | None:
+        """A checkpoint, unless its sum is not known or it is anything but tensors and plain values."""
+        import torch
+
+        data = path.read_bytes()
+        if sha256(data).hexdigest() not in self._sums():
+            return None
+        try:
+            loaded = torch.load(BytesIO(data), weights_only=True)
+        except Exception:  # whatever a forged file makes torch stumble over
+            return None
+        keys = STATE if path.stem != "best" else ()
+        return loaded if isinstance(loaded, dict) and all(key in loaded for key in keys) else None
 
     def _sums(self) -> list[str]:
         path = self.path / "checkpoints" / "SHA256SUMS"
         return path.read_text().split() if path.exists() else []
 
     def clear(self) -> None:
-        """Removes what an earlier training left."""
-        for name in ("status.json", "result.json", "metrics.jsonl", "predictions.npz", "error.txt"):
+        """Removes what an earlier training left: first, and at once, what a resumption would go on from."""
+        (self.path / "status.json").unlink(missing_ok=True)
+        checkpoints, doomed = self.path / "checkpoints", self.path / f".checkpoints.{os.getpid()}"
+        if checkpoints.exists():
+            os.replace(checkpoints, doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        for name in ("result.json", "metrics.jsonl", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
         for events in self.path.glob("events.out.tfevents.*"):
             events.unlink()
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -183,13 +222,25 @@ class RunFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            self._remove_leftovers()
             yield
+
+    def _remove_leftovers(self) -> None:
+        """What a killed process had begun to write."""
+        for path in [*self.path.iterdir(), *(self.path / "checkpoints").glob(".*")]:
+            if TEMPORARY.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         path = self.path / name
         if not path.exists():
             return None
-        values: dict[str, Any] = json.loads(path.read_text())
+        try:
+            values = json.loads(path.read_text())
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON: {one_line(error)}") from None
+        if not isinstance(values, dict):
+            raise DataError(f"{path}: expected a JSON object, found {values!r:.40}")
         return values
 
     def _write_json(self, name: str, values: dict[str, Any]) -> None:
@@ -199,12 +250,24 @@ class RunFolder:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replaces a file as a whole: a reader, or a crash, finds the old content or the new."""
+    with replacing(path, data):
+        pass
+
+
+@contextmanager
+def replacing(path: Path, data: bytes) -> Iterator[None]:
+    """Writes beside a file and takes its place at the end of the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        yield
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def one_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

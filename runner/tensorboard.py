@@ -60,6 +60,10 @@ class Curves:
         self.writer.file_writer.add_summary(start)
         self.writer.file_writer.add_summary(end)
 
+    def flush(self) -> None:
+        """Nothing added so far is lost when the process is killed."""
+        self.writer.flush()
+
     def close(self) -> None:
         self.writer.close()
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from runner import data as datasets
 from runner.callbacks import ProgressBar, Recorder
-from runner.errors import ConfigError
+from runner.errors import CheckpointError, ConfigError
 from runner.interrupts import Interrupted
 from runner.layers import Dropout, layers
 from runner.module import Diverged, RunModule
@@ -60,12 +60,16 @@ def run(config: Config, path: Path) -> RunFolder:
         Interrupted: SIGINT or SIGTERM; what was trained so far is in the folder.
     """
     folder = RunFolder(path)
-    with folder.lock(), closing(RunRecord(config, folder)) as record:
+    with folder.lock():
         try:
-            train(config, record)
-        except Interrupted:
-            record.save()
-            folder.write_status("interrupted", epoch=record.epoch)
+            with closing(RunRecord(config, folder)) as record:
+                try:
+                    train(config, record)
+                except Interrupted:
+                    record.save()
+                    folder.write_status("interrupted", epoch=record.epoch)
+                    raise
+        except CheckpointError:
             raise
         except (Exception, SystemExit) as error:
             folder.write_failure(error)
