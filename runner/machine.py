@@ -23,8 +23,9 @@ class Machine:
     """Device and precision as Lightning makes them for a run alone; workers that train side by side.
 
     Several stacks, each in a thread of its own that computes on one core, need no barrier after
-    every operation as the threads inside an operation do: with two stacks of 8 on two cores instead
-    of one of 16 a step takes half the time, and beside another busy process far less than that.
+    every operation, as the threads inside an operation do. Where the cores have other work, one late
+    thread there holds up all: beside two busy processes on two cores, the update of 16 MLPs by Adam
+    took 31 ms on two threads and 0.2 ms on one.
 
     Args:
         configs: The runs.

@@ -305,7 +305,7 @@ def stored(rows: Sequence[Tensor]) -> Tensor:
     """Tensors stacked along a first axis as the stack stores them: matrices transposed.
 
     Backward computes the gradient of a matrix (out, in) as (in, out). Stored that way, it needs no
-    copy before the update, which takes contiguous tensors: a third of the time of Adam's step.
+    copy before the fused update, which takes contiguous tensors; copying was nearly half of Adam's step.
     """
     stacked = torch.stack(list(rows))
     return stacked.transpose(1, 2).contiguous() if stacked.dim() == 3 else stacked

@@ -1,0 +1,56 @@
+"""Draws docs/stacking.png: the time of a step of a run against the number of runs trained as one.
+
+    python tests/benchmarks/draw_stack_speed.py
+
+The networks are trained on MNIST with Adam, every run with its own seed and one of four learning rates.
+A point is the best of several samples, so that other work on the machine shows as little as it can.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from runner.compose import composing
+from runner.machine import Machine, most_workers
+from runner.widths import seconds_a_step
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+WIDTHS = [2**power for power in range(9)]
+NETWORKS = {
+    "784-100-10, batch 64": ["batch_size.size=64"],
+    "784-30-10, batch 10": ["batch_size.size=10", "architecture.hidden=[30]"],
+}
+SAMPLES = 5
+
+
+def main() -> None:
+    figure, axes = plt.subplots(1, len(NETWORKS), figsize=(9, 3.6), constrained_layout=True)
+    for ax, (name, overrides) in zip(axes, NETWORKS.items(), strict=True):
+        words = ["data=mnist", f"data.root='{SHARED}'", "optimizer=adam", *overrides]
+        sweep = ["optimizer.lr=3e-4,1e-3,3e-3,1e-2", f"seed=range({WIDTHS[-1] // 4})"]
+        with composing() as composer:
+            configs = [job.config for job in composer.jobs([*words, *sweep], True)]
+        with Machine(configs[:1]) as machine:
+            most = most_workers(configs[0], machine.device)
+        for workers in sorted({1, most}):
+            widths = [width for width in WIDTHS if width >= workers]
+            times = []
+            for width in widths:
+                with Machine(configs[:width], workers) as machine:
+                    samples = [seconds_a_step(configs[:width], machine) for _ in range(SAMPLES)]
+                times.append(1e3 * min(samples))
+                print(f"{name}, {workers} workers, {width}: {times[-1]:.4f} ms", file=sys.stderr)
+            label = "one stack" if workers == 1 else f"{workers} stacks side by side"
+            ax.plot(widths, times, "o-", label=label)
+            if workers == 1:
+                ax.axhline(times[0], color="grey", linestyle=":", label="one by one")
+        ax.set(title=name, xlabel="runs trained as one", ylabel="ms a step and run", ylim=(0, None))
+        ax.set_xscale("log", base=2)
+        ax.legend()
+    figure.savefig(ROOT / "docs" / "stacking.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
