@@ -16,11 +16,13 @@ from typing import Any
 
 from rich.text import Text
 
-from runner.compose import Job, Request, composing, quoted
+from runner.compose import Job, Request, composing
+from runner.errors import ConfigError
 from runner.evidence import RECORD, Arm, Candidate, Evidence, measured
 from runner.expressions import parse_measure
+from runner.overrides import quoted
 from runner.results import OUTPUTS, RunFolder, write_atomically
-from runner.schema import Config, ConfigError
+from runner.schema import Config
 from runner.study import Study, key_of
 from runner.terminal import out
 from runner.verdicts import shown
