@@ -11,15 +11,15 @@ from hydra._internal.utils import get_args_parser
 
 from runner import terminal
 from runner.compose import Job, Request, read_command_line
-from runner.errors import MISTAKES, ConfigError
+from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, raise_on_signals
-from runner.launch import hand_to_hydra, launch
+from runner.launch import hand_to_hydra, launch, reserve
 from runner.overrides import expanded
-from runner.results import RunFolder
+from runner.results import FINISHED, RunFolder
 
+FAILED = 1
 BAD_REQUEST = 2
 SOME_FAILED = 3
-FINISHED = ("complete", "diverged")
 
 
 def main() -> int:
@@ -38,6 +38,12 @@ def main() -> int:
     except MISTAKES as error:
         terminal.tell_problems(error)
         return BAD_REQUEST
+    except OSError as error:  # a folder that cannot be written to, a full disk
+        terminal.tell_problems(error)
+        return FAILED
+    except Stopped as stopped:
+        terminal.tell_problems(stopped)
+        return SOME_FAILED
     except Interrupted as interrupted:
         terminal.tell_interrupted(interrupted)
         return interrupted.exit_code
@@ -53,7 +59,11 @@ def train_all(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
-    pending = train_pending(request.jobs, request.multirun)
+    try:
+        pending = train_pending(request.jobs, request.multirun)
+    except Stopped:
+        terminal.tell_sweep(request.jobs, already=0)
+        raise
     folders = [RunFolder(job.folder) for job in request.jobs]
     if request.multirun:
         terminal.tell_sweep(request.jobs, already=len(request.jobs) - pending)
@@ -84,6 +94,7 @@ def train_pending(jobs: list[Job], multirun: bool, alone: bool = False) -> int:
         from runner import train  # imports torch, which takes seconds: only where it is needed
 
         train.prepare(job.config for job in pending)
+        reserve(pending, multirun)
         launch(pending, train.run, multirun, alone)
     return len(pending)
 

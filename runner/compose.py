@@ -52,7 +52,7 @@ LAUNCHERS = {
 # What Hydra itself writes into its configuration, for a job or for this command line.
 HYDRA_OWN = ("runtime", "overrides", "mode", "verbose", "launcher")
 # Settings that say how to compute and what to call a run, not what is computed.
-UNNAMED = ("experiment", "name", "resume", "trainer", "data.root", "hydra")
+UNNAMED = ("experiment", "name", "resume", "fail_fast", "trainer", "data.root", "hydra")
 
 
 @dataclass(frozen=True)

@@ -21,4 +21,8 @@ class CheckpointError(RuntimeError):
     """There are checkpoints, but none of them is intact."""
 
 
+class Stopped(BaseException):
+    """A run of a sweep failed, and fail_fast=true."""
+
+
 MISTAKES = (ConfigError, DataError, LockedError, CheckpointError)

@@ -1,5 +1,7 @@
 """Checked runs, handed to Hydra: its launcher trains them, its files land in their folders."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import terminal
 from runner.compose import CONF, Job
-from runner.errors import CheckpointError, LockedError
-from runner.results import OUTPUTS, RunFolder
+from runner.errors import CheckpointError, LockedError, Stopped
+from runner.results import FINISHED, OUTPUTS, RunFolder
 from runner.schema import Config
 
 # The jobs of the sweep in progress, for the sweeper plugin: Hydra makes the plugin, so that it cannot
@@ -35,6 +37,7 @@ def launch(
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
+        Stopped: A run of a sweep failed, with fail_fast.
     """
     errors: list[Exception] = []
 
@@ -52,6 +55,8 @@ def launch(
         else:
             if multirun:
                 terminal.tell_finished(job, folder, number + 1, len(jobs))
+        if multirun:
+            stop_if_failed(job)
 
     sweep[:] = jobs
     place = f"sweep.dir={OUTPUTS}" if multirun else f"run.dir='{jobs[0].folder}'"
@@ -60,6 +65,33 @@ def launch(
     hand_to_hydra([*flags, *sys.argv[1:], *launcher, f"hydra.{place}"], task)
     if errors and not multirun:
         raise errors[0]
+
+
+def stop_if_failed(job: Job) -> None:
+    """Raises Stopped after a run that did not end, if the user wants no further ones then."""
+    if job.config.fail_fast and RunFolder(job.folder).status not in FINISHED:
+        raise Stopped(f"{terminal.described(job)} failed: stopped, because of fail_fast=true")
+
+
+def reserve(jobs: list[Job], multirun: bool) -> None:
+    """Sees that the run folders can be written to.
+
+    Raises:
+        LockedError: Another process is training a single run; a sweep leaves such a run out.
+        OSError: A folder cannot be made or written to.
+    """
+    for job in jobs:
+        above = job.folder.parent
+        above.mkdir(parents=True, exist_ok=True)
+        if not os.access(above, os.W_OK):
+            raise PermissionError(errno.EACCES, "cannot be written to", str(above))
+        try:
+            if not multirun or job.folder.exists():
+                with RunFolder(job.folder).lock():
+                    pass
+        except LockedError:
+            if not multirun:
+                raise
 
 
 def hand_to_hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: None) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 OUTPUTS = Path("outputs")
+FINISHED = ("complete", "diverged")
 TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
 STATE = ("epoch", "seconds", "state_dict", "optimizer_states", "best")  # in last.ckpt
 

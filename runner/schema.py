@@ -66,6 +66,7 @@ class Config(Option):
         epochs: Passes over the training split.
         select: Which weights are tested: the last, or the best by validation accuracy.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
+        fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=-]*$", max_length=100)]
@@ -73,6 +74,7 @@ class Config(Option):
     epochs: Count
     select: Literal["last", "best"]
     resume: bool
+    fail_fast: bool
     study: Study | None
     data: Data
     architecture: Architecture
@@ -108,7 +110,7 @@ class Config(Option):
 
     def identity(self) -> dict[str, Any]:
         """What decides the numbers of a run: not its name, nor the device, logging and progress."""
-        identity = self.model_dump(mode="json", exclude={"name", "resume", "study"})
+        identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
         del identity["data"]["root"]
         identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
         return identity

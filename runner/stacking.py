@@ -27,7 +27,7 @@ from runner.interrupts import Interrupted
 from runner.machine import Machine
 from runner.module import Diverged, RunModule
 from runner.record import RunRecord
-from runner.results import RunFolder
+from runner.results import FINISHED, RunFolder
 from runner.schema import Config
 from runner.stack import Stack
 from runner.widths import MAX_WIDTH, fastest_plan
@@ -75,12 +75,20 @@ def train_all(
                 continue
             try:
                 train_stack({n: jobs[n] for n in piece}, plan.workers, how, finished, refused)
-            except torch.OutOfMemoryError:
+            except (Exception, SystemExit) as error:
+                # Too large, or one of them is at fault: in the end that one fails alone.
                 left = [n for n in piece if RunFolder(jobs[n][1]).status == "interrupted"]
                 halves = list(evenly(left, (len(piece) + 1) // 2))
-                how = f"{len(left)} runs{what}, {sizes(halves)} (more did not fit into memory)"
+                how = f"{len(left)} runs{what}, {sizes(halves)} ({reason_of(error)})"
                 tell(how)
                 pieces.extendleft(reversed(halves))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a stack is halved."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "more did not fit into memory"
+    return f"to find which fails: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def sizes(pieces: Sequence[Sequence[int]]) -> str:
@@ -165,7 +173,7 @@ def train_stack(
 
     Raises:
         Interrupted: As `train_all`.
-        OutOfMemoryError: The runs stand where their last finished epoch has left them.
+        Exception: Whatever goes wrong; the runs stand where their last finished epoch has left them.
     """
     with ExitStack() as files:
         records: dict[int, RunRecord] = {}
@@ -176,19 +184,30 @@ def train_stack(
                 records[number] = files.enter_context(closing(RunRecord(config, folder)))
             except (LockedError, CheckpointError) as error:
                 refused(number, error)
+            except Exception as error:
+                folder.write_failure(error)
+                finished(number, how)
         try:
             for number in fit(records, workers):
                 del records[number]
                 finished(number, how)
-        except (Interrupted, torch.OutOfMemoryError):
-            for record in records.values():
-                record.save()
-                record.folder.write_status("interrupted", epoch=record.epoch)
-            raise
-        except (Exception, SystemExit) as error:
+        except (Interrupted, Exception, SystemExit) as error:
             for number, record in records.items():
-                record.folder.write_failure(error)
-                finished(number, how)
+                interrupt(record)
+                if record.folder.status != "interrupted" and not isinstance(error, Interrupted):
+                    finished(number, how)
+            raise
+
+
+def interrupt(record: RunRecord) -> None:
+    """Keeps an unfinished run as its last finished epoch has left it."""
+    if record.folder.status in FINISHED:
+        return  # just now, with others of its stack
+    try:
+        record.save()
+        record.folder.write_status("interrupted", epoch=record.epoch)
+    except OSError as error:
+        record.folder.write_failure(error)
 
 
 def fit(records: dict[int, RunRecord], workers: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from runner.compose import Job
 from runner.interrupts import Interrupted
-from runner.results import OUTPUTS, RunFolder, write_atomically
+from runner.results import FINISHED, OUTPUTS, RunFolder, write_atomically
 
 MAX_LINES = 6
 METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
@@ -19,7 +19,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
-def tell_problems(error: Exception) -> None:
+def tell_problems(error: BaseException) -> None:
     """Why nothing was trained, in at most six lines."""
     lines = str(error).splitlines()
     if len(lines) > MAX_LINES:
@@ -108,9 +108,12 @@ def tell_sweep(jobs: list[Job], already: int) -> None:
         out.print(
             f"{already} of {len(jobs)} runs were finished before (resume=false trains afresh)."
         )
+    not_started = sum(RunFolder(job.folder).status is None for job in jobs)
+    if not_started:
+        err.print(f"{not_started} of {len(jobs)} runs were not started.")
     for job in jobs:
         folder = RunFolder(job.folder)
-        if folder.status not in ("complete", "diverged"):
+        if folder.status not in (None, *FINISHED):
             err.print(Text(f"{folder.status}: {described(job)}: {folder.reason}; see {folder}"))
     out.print(Text(f"Table:   {path}"))
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
@@ -127,7 +130,7 @@ def row_of(job: Job) -> dict[str, Any]:
     return {
         **job.settings,
         **metrics,
-        "status": folder.status,
+        "status": folder.status or "not started",
         "seconds": result.get("train_seconds"),
         "run": folder.path.name,
     }

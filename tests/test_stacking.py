@@ -380,15 +380,17 @@ def test_out_of_memory_halves_the_width(tmp_path: Path, monkeypatch: pytest.Monk
     ]
 
 
-def test_what_fails_in_a_stack_fails_all_of_its_runs(
+def test_a_stack_that_fails_goes_on_in_halves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_after(monkeypatch, 1, RuntimeError("broken"))
     jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
     ended: list[int] = []
-    stacking.train_all(jobs, print, lambda number, how: ended.append(number), width=3)
+    told: list[str] = []
+    stacking.train_all(jobs, told.append, lambda number, how: ended.append(number), width=3)
     assert sorted(ended) == [0, 1, 2]
-    assert {RunFolder(path).reason for _, path in jobs} == {"RuntimeError: broken"}
+    assert {RunFolder(path).status for _, path in jobs} == {"complete"}
+    assert told[1] == "3 runs, 2 stacks of up to 2 (to find which fails: RuntimeError: broken)"
 
 
 def test_a_locked_run_is_left_out(tmp_path: Path) -> None:

@@ -77,12 +77,17 @@ class StackedLauncher(Launcher):
             )
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
             returns.append(returned)
+            launch.stop_if_failed(job)
+
+        def refused(number: int, error: Exception) -> None:
+            terminal.tell_problems(error)
+            launch.stop_if_failed(launch.sweep[number])
 
         stacking.train_all(
             [(job.config, job.folder) for job in launch.sweep],
             tell=lambda line: terminal.out.print(line, markup=False),
             finished=finished,
-            refused=lambda number, error: terminal.tell_problems(error),
+            refused=refused,
             width=self.width,
             max_width=self.max_width,
         )
