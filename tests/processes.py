@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -40,7 +41,8 @@ class Child:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         assert self.process.pid
-        os.kill(self.process.pid, number)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(self.process.pid, number)
 
     def end(self, within: float = 120) -> Finished:
         self.process.join(within)
