@@ -29,7 +29,8 @@ def main() -> int:
         parser = get_args_parser()
         parser.error = refuse  # type: ignore[method-assign]
         flags = parser.parse_args()
-        if flags.hydra_help or flags.shell_completion:
+        plain_help = flags.help and not (flags.overrides or flags.config_dir)
+        if plain_help or flags.hydra_help or flags.shell_completion:
             return hand_to_hydra(sys.argv[1:])
         request = read_command_line(flags)
         if flags.cfg or flags.help or flags.info:
