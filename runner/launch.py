@@ -1,6 +1,7 @@
 """Checked runs, handed to Hydra: its launcher trains them, its files land in their folders."""
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -59,6 +60,9 @@ def launch(
             stop_if_failed(job)
 
     sweep[:] = jobs
+    logging.raiseExceptions = False  # a full disk is told once, not for every line of run.log
+    # An exception is for main to tell; Hydra would print its traceback and exit.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     place = f"sweep.dir={OUTPUTS}" if multirun else f"run.dir='{jobs[0].folder}'"
     flags = ["--multirun"] if multirun else []  # a study needs no -m
     launcher = ["hydra/launcher=basic"] if alone else []

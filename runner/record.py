@@ -54,9 +54,9 @@ class RunRecord:
         self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {"val/accuracy": -1.0})
         values = config.model_dump(mode="json")
         folder.write_config(values)
-        folder.write_status("running", epoch=self.epoch)
         self.curves = Curves(folder.path, values, resumed_after=self.epoch or None)
         self.saved_at = time.monotonic()
+        folder.write_status("running", epoch=self.epoch)
 
     def add_epoch(
         self,

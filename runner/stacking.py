@@ -78,6 +78,8 @@ def train_all(
             except (Exception, SystemExit) as error:
                 # Too large, or one of them is at fault: in the end that one fails alone.
                 left = [n for n in piece if RunFolder(jobs[n][1]).status == "interrupted"]
+                if not left:
+                    continue
                 halves = list(evenly(left, (len(piece) + 1) // 2))
                 how = f"{len(left)} runs{what}, {sizes(halves)} ({reason_of(error)})"
                 tell(how)
@@ -177,17 +179,17 @@ def train_stack(
     """
     with ExitStack() as files:
         records: dict[int, RunRecord] = {}
-        for number, (config, path) in stacked.items():
-            folder = RunFolder(path)
-            try:
-                files.enter_context(folder.lock())
-                records[number] = files.enter_context(closing(RunRecord(config, folder)))
-            except (LockedError, CheckpointError) as error:
-                refused(number, error)
-            except Exception as error:
-                folder.write_failure(error)
-                finished(number, how)
         try:
+            for number, (config, path) in stacked.items():
+                folder = RunFolder(path)
+                try:
+                    files.enter_context(folder.lock())
+                    records[number] = files.enter_context(closing(RunRecord(config, folder)))
+                except (LockedError, CheckpointError) as error:
+                    refused(number, error)
+                except Exception as error:
+                    folder.write_failure(error)
+                    finished(number, how)
             for number in fit(records, workers):
                 del records[number]
                 finished(number, how)
