@@ -20,7 +20,15 @@ from conftest import Finished
 from runner.__main__ import main
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["runner.__main__", "runner.stacking"])
+SERVER.set_forkserver_preload(
+    [
+        "runner.__main__",
+        "runner.stacking",
+        "sklearn.datasets",
+        "pytest",
+        "tensorboard.backend.event_processing.event_accumulator",
+    ]
+)
 TINY = (
     "data.train_size=64",
     "trainer.progress=false",
