@@ -231,6 +231,8 @@ class Composer:
         key, text = override.key_or_group, written(override)
         if self._is_hydra(override) and key not in HYDRA_KEYS:
             self._problem(f"{text}: the runner sets this itself")
+        elif key.startswith("hydra.launcher.") and not is_width(override.value()):
+            self._problem(f"{text}: must be an integer of at least 1")
         elif override.package is not None:
             self._problem(f"{text}: @ has no use here")
         elif RESOLVER.search(text):
@@ -391,6 +393,11 @@ class Composer:
     def _raise_problems(self) -> None:
         if self.problems:
             raise ConfigError(list(self.problems))
+
+
+def is_width(value: object) -> bool:
+    """Whether a stacked launcher can train so many runs as one; null leaves it to a measurement."""
+    return value is None or (type(value) is int and value >= 1)
 
 
 def _strings(node: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Hydra's overrides (`key=value`, `++key=value`, `~key`): read, written and applied."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,14 @@ def _saved(path: Path) -> list[str]:
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: not a run's config.yaml"])
     named = [f"{g}={v['name']}" for g, v in values.items() if isinstance(v, dict) and "name" in v]
-    return named + [f"++{key}={quoted(value)}" for key, value in _leaves(values)]
+    return named + [f"++{key}={quoted(value)}" for key, value in leaves(values)]
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested mappings."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

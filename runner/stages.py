@@ -20,7 +20,7 @@ from runner.compose import Job, Request, composing
 from runner.errors import ConfigError
 from runner.evidence import RECORD, Arm, Candidate, Evidence, measured
 from runner.expressions import parse_measure
-from runner.overrides import quoted
+from runner.overrides import leaves, quoted
 from runner.results import OUTPUTS, RunFolder, write_atomically
 from runner.schema import Config
 from runner.study import Study, key_of
@@ -330,18 +330,10 @@ def write_evidence(evidence: Evidence) -> None:
 
 def differing(configs: Mapping[str, Config]) -> dict[str, Values]:
     """Each arm's values of the settings in which arms differ; the seed and the name do not count."""
-    flat = {arm: dict(_flat(config.identity())) for arm, config in configs.items()}
+    flat = {arm: dict(leaves(config.identity())) for arm, config in configs.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key != "seed")
     differ = [key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1]
     return {arm: {key: values.get(key) for key in differ} for arm, values in flat.items()}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _key(arm: str, values: Values, seed: int) -> tuple[str, str, int]:

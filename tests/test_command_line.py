@@ -32,6 +32,7 @@ MISTAKES = [
     (["architecture.hidden=[10,x]"], ["must be an integer, found 'x'"]),
     (["~optimizer.lr"], ["the key 'optimizer.lr' is missing"]),
     (["optimizer=sgd,adam"], ["optimizer=sgd,adam: several values need --multirun (-m)"]),
+    (["-m", "seed=0,1", "hydra.launcher.width=0"], ["width=0: must be an integer of at least 1"]),
     (["nonsense"], ["nonsense: not of the form key=value"]),
     (["optimizer.lr=[0.1"], ["optimizer.lr=[0.1: not of the form key=value"]),
     (["name=../x"], ["name=../x"]),
