@@ -5,6 +5,7 @@ before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT;
 """
 
 import sys
+import threading
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -24,6 +25,7 @@ SOME_FAILED = 3
 
 def main() -> int:
     raise_on_signals()
+    threading.excepthook = terminal.tell_failed_thread
     try:
         sys.argv[1:] = [word for argument in sys.argv[1:] for word in expanded(argument)]
         parser = get_args_parser()

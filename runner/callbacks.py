@@ -2,13 +2,12 @@
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from runner.diagnostics import layer_statistics, update_ratios
 from runner.layers import weights
 from runner.module import Diverged, RunModule
+from runner.progress import Bar
 from runner.record import RunRecord
 
 PROBE = 500  # examples on which the layers are measured
@@ -45,6 +44,16 @@ class Recorder(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, RunModule)
+        self.record_epoch(module)
+        if self.record.due:
+            self.record.save()
+
+    def record_epoch(self, module: RunModule) -> None:
+        """The end of an epoch, as the module has measured it.
+
+        Raises:
+            Diverged: A weight is not finite.
+        """
         if not all(p.isfinite().all() for p in module.network.parameters()):
             raise Diverged(module.epoch * module.steps_per_epoch)
         metrics = module.metrics
@@ -64,7 +73,7 @@ class Recorder(Checkpoint):
 
 
 class ProgressBar(pl.Callback):
-    """Shows one run's progress on a terminal, and nothing elsewhere.
+    """Shows one run's progress.
 
     Args:
         label: What to call the run.
@@ -72,25 +81,13 @@ class ProgressBar(pl.Callback):
     """
 
     def __init__(self, label: str, epochs: int) -> None:
+        self.label = label[:40]
         self.epochs = epochs
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("epoch {task.fields[epoch]}/{task.total:g}  {task.fields[metrics]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task(label[:40], total=epochs, epoch=0, metrics="")
+        self.bar: Bar | None = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, RunModule)
-        self.bar.update(self.task, completed=module.epoch, epoch=module.epoch)
-        self.bar.start()
+        self.bar = Bar(self.label, self.epochs, begun=module.epoch)
 
     def on_train_batch_end(
         self,
@@ -101,18 +98,15 @@ class ProgressBar(pl.Callback):
         _: int,
     ) -> None:
         assert isinstance(module, RunModule)
-        done = module.epoch + (block[-1] + 1) / module.steps_per_epoch
-        self.bar.update(self.task, completed=done)
+        assert self.bar
+        self.bar.advance(len(block) / module.steps_per_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, RunModule)
-        metrics = module.metrics
-        if "val/accuracy" in metrics:
-            self.bar.update(
-                self.task,
-                epoch=module.epoch + 1,
-                metrics=f"val loss {metrics['val/loss']:.4f}  accuracy {metrics['val/accuracy']:.2%}",
-            )
+        assert self.bar
+        loss, accuracy = (module.metrics[f"val/{name}"] for name in ("loss", "accuracy"))
+        self.bar.epoch_ended(module.epoch + 1, f"val loss {loss:.4f}  accuracy {accuracy:.2%}")
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        self.bar.stop()
+        if self.bar:
+            self.bar.close()

@@ -1,7 +1,11 @@
 """SIGINT and SIGTERM as an exception that no `except Exception` swallows."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+_held: list[int] | None = None  # the signals that came in a block that is not to be interrupted
 
 
 class Interrupted(BaseException):
@@ -16,7 +20,22 @@ def raise_on_signals() -> None:
     """Makes both signals raise Interrupted, from now on."""
 
     def interrupt(signal_number: int, _: FrameType | None) -> None:
-        raise Interrupted(signal_number)
+        if _held is None:
+            raise Interrupted(signal_number)
+        _held.append(signal_number)
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A block that is done as a whole: a signal is raised at its end."""
+    global _held
+    _held = []
+    try:
+        yield
+    finally:
+        held, _held = _held, None
+        if held:
+            raise Interrupted(held[0])

@@ -32,6 +32,8 @@ class RunRecord:
     Args:
         config: The run.
         folder: Where to; locked by the caller.
+        up_to: Go on from no later epoch than this.
+        stack: With which runs it is trained as one, by how many workers; see runner.grouping.
 
     Attributes:
         checkpoint: The state after the last finished epoch, or None before the first.
@@ -41,10 +43,17 @@ class RunRecord:
         CheckpointError: All checkpoints of an interrupted run are damaged.
     """
 
-    def __init__(self, config: Config, folder: RunFolder) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        up_to: int | None = None,
+        stack: dict[str, Any] | None = None,
+    ) -> None:
         self.config = config
         self.folder = folder
-        self.checkpoint = folder.load_checkpoint("last") if config.resume else None
+        self.stack = {"stack": stack} if stack else {}
+        self.checkpoint = folder.load_checkpoint("last", up_to) if config.resume else None
         if self.checkpoint:
             self.epoch: int = self.checkpoint["epoch"]
             folder.keep_metrics(self.epoch)
@@ -56,7 +65,15 @@ class RunRecord:
         folder.write_config(values)
         self.curves = Curves(folder.path, values, resumed_after=self.epoch or None)
         self.saved_at = time.monotonic()
-        folder.write_status("running", epoch=self.epoch)
+
+    def start(self) -> None:
+        """The run is being trained."""
+        self.folder.write_status("running", epoch=self.epoch, **self.stack)
+
+    def interrupted(self) -> None:
+        """The run stops here for now."""
+        self.save()
+        self.folder.write_status("interrupted", epoch=self.epoch, **self.stack)
 
     def add_epoch(
         self,
@@ -82,7 +99,7 @@ class RunRecord:
         self.folder.append_metrics({**place, **shown})
 
     def add_checkpoint(self, state: dict[str, Any], val_accuracy: float) -> None:
-        """Keeps the state at the end of an epoch; writes it if the last written one is old enough.
+        """Keeps the state at the end of an epoch for `save`.
 
         Args:
             state: A checkpoint without `best`; its tensors are copied.
@@ -97,8 +114,11 @@ class RunRecord:
                 "state_dict": state["state_dict"],
             }
         self.checkpoint = {**state, "best": self.best}
-        if time.monotonic() - self.saved_at >= self.config.trainer.checkpoint_seconds:
-            self.save()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() - self.saved_at >= self.config.trainer.checkpoint_seconds
 
     def save(self) -> None:
         """Writes the kept state as last.ckpt and best.ckpt, after all curves up to it."""

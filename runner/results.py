@@ -60,6 +60,11 @@ class RunFolder:
         """Why the run did not complete."""
         return str((self._read_json("status.json") or {}).get("reason", ""))
 
+    @property
+    def stack(self) -> object:
+        """With which runs it was trained as one when it was interrupted, and by how many workers."""
+        return (self._read_json("status.json") or {}).get("stack")
+
     def write_status(self, status: str, **details: Any) -> None:
         self._write_json("status.json", {"status": status, "pid": os.getpid(), **details})
 
@@ -146,28 +151,36 @@ class RunFolder:
             if name == "last" and path.exists():
                 os.replace(path, folder / "previous.ckpt")
 
-    def load_checkpoint(self, name: str) -> dict[str, Any] | None:
+    def load_checkpoint(self, name: str, up_to: int | None = None) -> dict[str, Any] | None:
         """The checkpoint of that name if it is there and intact; for last, else the previous one.
 
         A damaged last.ckpt is renamed to damaged.ckpt when the previous one takes its place.
+
+        Args:
+            name: last or best.
+            up_to: Pass over checkpoints of later epochs.
 
         Raises:
             CheckpointError: There are such checkpoints, but all are damaged.
         """
         folder = self.path / "checkpoints"
         damaged: list[str] = []
+        later = False
         for candidate in ("last", "previous") if name == "last" else (name,):
             path = folder / f"{candidate}.ckpt"
             if not path.exists():
                 continue
             loaded = self._intact(path)
             if loaded is not None:
+                if up_to is not None and loaded["epoch"] > up_to:
+                    later = True
+                    continue
                 if damaged:
                     print(f"{damaged[0]}: going on from {path.name}", file=sys.stderr)
                     os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
                 return loaded
             damaged.append(f"{path} is damaged")
-        if damaged:
+        if damaged and not later:
             raise CheckpointError(
                 f"{damaged[0]} (not what SHA256SUMS says, or no checkpoint of this runner) and no"
                 " older one is intact. resume=false trains afresh"

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from runner.data import Split, crop_flip, slices
 from runner.layers import Dropout, weights
@@ -24,8 +26,10 @@ class Stack:
     """Trains the networks of several runs together; each stays the run that it is alone.
 
     Forward is one pass by `vmap` over the stacked tensors, backward one pass from the sum of the runs'
-    costs. The update is torch.optim's, elementwise, on slices of the stack: runs with equal settings
-    lie side by side and are updated as one tensor.
+    costs. Both are traced once into the tensor operations that they consist of, and a step replays
+    these: it spares the Python of modules, vmap and autograd, which is most of a small network's step.
+    The update is torch.optim's, elementwise, on slices of the stack: runs with equal settings lie side
+    by side and are updated as one tensor.
 
     While a run is in a stack, the tensors of its module are views of the stack's rows: its state,
     its layers and its norms can be read there at any time.
@@ -61,27 +65,28 @@ class Stack:
         self.l1 = self._settings([m.l1 for m in self.modules])
         self.l2 = self._settings([m.l2 for m in self.modules])
         self.max_norm = self._settings([m.max_norm or 0.0 for m in self.modules])
-        # Of each step since the epoch began: (runs, batch, classes) and (runs, batch).
-        self.logits: list[Tensor] = []
-        self.targets: list[Tensor] = []
+        # Of every step of an epoch, (runs, examples, classes). In one place from the start: small tensors
+        # that outlive their step would lie between the large ones, which then need new memory each step.
+        self.examples = self.steps_per_epoch * self.batch_size
+        shape = len(self.modules), self.examples, self.data.classes
+        self.logits_RNK = torch.empty(shape, device=self.device)
+        self.passes = self._traced()
 
     # Training
 
     def start_epoch(self) -> None:
         """Every run's own order of the examples in its own next epoch."""
-        self.template.train()
-        self.logits, self.targets = [], []
         for module in self.modules:
             module.on_train_epoch_start()
         batches = [module.batches for module in self.modules]
-        self.order_RN = torch.stack([epoch.order for epoch in batches])
+        self.order_RN = torch.stack([epoch.order[: self.examples] for epoch in batches])
         crops = [epoch.crops for epoch in batches if epoch.crops is not None]
         self.crops = torch.stack(crops) if crops else None
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
         """Inputs (runs, batch, channels, height, width) and targets (runs, batch)."""
         runs, size = len(self.modules), self.batch_size
-        places = slice(number * size, (number + 1) * size)
+        places = self.places(number)
         indices = self.order_RN[:, places].flatten()
         images = self.data.train.images.index_select(0, indices)
         if self.crops is not None:
@@ -90,22 +95,20 @@ class Stack:
         targets = self.data.train.labels.index_select(0, indices).to(self.device)
         return inputs.unflatten(0, (runs, size)), targets.view(runs, size)
 
+    def places(self, number: int) -> slice:
+        """Where the examples of a step lie in its epoch."""
+        return slice(number * self.batch_size, (number + 1) * self.batch_size)
+
+    @torch.no_grad()
     def step(self, number: int) -> None:
         """One update of every run, with the batch of this number of its epoch."""
         inputs, targets_RB = self.batch(number)
-        with self.precision():
-            logits_RBK = self._forward(inputs, of_each_run=True)
-            # C₀ is a mean over examples: over those of all runs, times the runs, it is the sum of the
-            # runs' costs, and each run's parameters get the gradient of their own.
-            mean = self.loss(logits_RBK.flatten(0, 1), targets_RB.flatten())
-            gradients = torch.autograd.grad(mean * len(self.modules), self.parameters)
-        with torch.no_grad():
-            self._add_penalty(gradients)
-            for group in self.groups:
-                group.update(gradients, number)
-            self._limit_norms()
-        self.logits.append(logits_RBK.detach())
-        self.targets.append(targets_RB)
+        logits_RBK, gradients = self.passes(self.parameters, self.buffers, inputs, targets_RB)
+        self._add_penalty(gradients)
+        for group in self.groups:
+            group.update(gradients, number)
+        self._limit_norms()
+        self.logits_RNK[:, self.places(number)] = logits_RBK
 
     def end_epoch(self) -> list[int | None]:
         """Measures the epoch and brings the modules and their optimizers up to date.
@@ -114,9 +117,10 @@ class Stack:
             For each of `modules`, the first step of the epoch, counted from 1, whose logits were not
             finite, or None.
         """
-        finite_SR = torch.stack([logits.sum((1, 2)) for logits in self.logits]).isfinite().cpu()
-        train = self.measured("train", torch.cat(self.logits, 1), torch.cat(self.targets, 1))
-        self.logits, self.targets = [], []
+        sums_RS = self.logits_RNK.unflatten(1, (self.steps_per_epoch, -1)).sum((2, 3))
+        finite_RS = sums_RS.isfinite().cpu()
+        labels = self.data.train.labels[self.order_RN]
+        train = self.measured("train", self.logits_RNK, labels)
         with self.precision():
             logits_RNK = self.evaluate(self.data.val)
         val = self.measured("val", logits_RNK, self.data.val.labels)
@@ -125,7 +129,7 @@ class Stack:
         for row, module in enumerate(self.modules):
             module.metrics = val[row] | train[row] | {"lr": module.optimizer.param_groups[0]["lr"]}
             module.epoch += 1
-        broken = [torch.nonzero(~finite_S).flatten().tolist() for finite_S in finite_SR.T]
+        broken = [torch.nonzero(~finite_S).flatten().tolist() for finite_S in finite_RS]
         return [steps[0] + 1 if steps else None for steps in broken]
 
     def tested(self) -> list[tuple[dict[str, float], Tensor]]:
@@ -136,10 +140,46 @@ class Stack:
         probabilities = [self.loss.probabilities(logits_NK) for logits_NK in logits_RNK]
         return list(zip(metrics, probabilities, strict=True))
 
-    def _forward(self, inputs: Tensor, of_each_run: bool) -> Tensor:
+    def _traced(self) -> GraphModule:
+        """Forward and backward as a graph of tensor operations; nothing is computed here.
+
+        It takes the stored parameters, the buffers and a batch, and returns the logits
+        (runs, batch, classes) and the gradient of each parameter.
+        """
+
+        def passes(
+            parameters: Sequence[Tensor],
+            buffers: dict[str, Tensor],
+            inputs: Tensor,
+            targets_RB: Tensor,
+        ) -> tuple[Tensor, tuple[Tensor, ...]]:
+            leaves = [p.detach().requires_grad_() for p in parameters]
+            logits_RBK = self._forward(leaves, buffers, inputs, of_each_run=True)
+            # C₀ is a mean over examples: over those of all runs, times the runs, it is the sum of the
+            # runs' costs, and each run's parameters get the gradient of their own.
+            mean = self.loss(logits_RBK.flatten(0, 1), targets_RB.flatten())
+            gradients = torch.autograd.grad(mean * len(self.modules), leaves)
+            return logits_RBK.detach(), gradients
+
+        runs, size = len(self.modules), self.batch_size
+        inputs = torch.empty(runs, size, *self.data.shape, device=self.device)
+        targets = torch.zeros(runs, size, dtype=torch.long, device=self.device)
+        self.template.train()
+        with self.precision():
+            trace = make_fx(passes, tracing_mode="fake")
+            return trace(self.parameters, self.buffers, inputs, targets)
+
+    def _forward(
+        self,
+        parameters: Sequence[Tensor],
+        buffers: dict[str, Tensor],
+        inputs: Tensor,
+        of_each_run: bool,
+    ) -> Tensor:
         """Logits (runs, n, classes).
 
         Args:
+            parameters, buffers: Of the runs, as stored.
             inputs: (runs, n, channels, height, width), or without the runs: all take the same.
             of_each_run: Which of the two it is.
         """
@@ -149,9 +189,9 @@ class Stack:
             logits: Tensor = functional_call(self.template, state, (x,), tie_weights=False)
             return logits
 
-        parameters = {n: logical(p) for n, p in zip(self.names, self.parameters, strict=True)}
+        named = {n: logical(p) for n, p in zip(self.names, parameters, strict=True)}
         forward = vmap(one, in_dims=(0, 0, 0 if of_each_run else None))
-        logits_RNK: Tensor = forward(parameters, self.buffers, inputs)
+        logits_RNK: Tensor = forward(named, buffers, inputs)
         return logits_RNK
 
     def _add_penalty(self, gradients: Sequence[Tensor]) -> None:
@@ -183,7 +223,7 @@ class Stack:
         logits = []
         for part in slices(len(split), EVALUATION_BATCH):
             inputs = self.data.inputs(split.images[part].to(self.device))
-            logits.append(self._forward(inputs, of_each_run=False))
+            logits.append(self._forward(self.parameters, self.buffers, inputs, of_each_run=False))
         return torch.cat(logits, dim=1)
 
     @torch.no_grad()
@@ -210,7 +250,7 @@ class Stack:
         stacked = stored([row[name].detach() for row in rows])
         for row, mine in zip(rows, logical(stacked), strict=True):
             row[name].data = mine
-        return stacked.requires_grad_()
+        return stacked
 
     def _stacked_buffer(self, name: str, rows: list[dict[str, Tensor]]) -> Tensor:
         """Likewise for buffers; a run without a dropout layer gets one that drops nothing."""
@@ -228,7 +268,7 @@ class Stack:
         for _, members in groupby(self.modules, key=update_settings):
             modules = list(members)
             rows = slice(start, start + len(modules))
-            yield Group(modules, rows, [p.detach()[rows] for p in self.parameters])
+            yield Group(modules, rows, [p[rows] for p in self.parameters])
             start = rows.stop
 
     def _settings(self, values: list[float]) -> Tensor | None:
@@ -268,6 +308,7 @@ class Group:
         step = module.epoch * module.steps_per_epoch + number
         self.optimizer.param_groups[0]["lr"] = module.lr(step)
         self.optimizer.step()
+        self.optimizer.zero_grad()
 
     def lend(self) -> None:
         """Gives each run's own optimizer its state."""

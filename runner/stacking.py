@@ -5,41 +5,33 @@ It knows nothing of Hydra. From Python, with configurations and folders:
     train_all([(config, path), ...], tell=print)
 """
 
-import json
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from hashlib import sha256
 from statistics import median
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from runner import train
 from runner.callbacks import Recorder
 from runner.errors import CheckpointError, LockedError
-from runner.interrupts import Interrupted
+from runner.grouping import Job, Piece, evenly, former_stacks, grouped, sizes
+from runner.interrupts import Interrupted, uninterrupted
 from runner.machine import Machine
-from runner.module import Diverged, RunModule
+from runner.module import STEPS_PER_BLOCK, Diverged, RunModule
+from runner.progress import Bar
 from runner.record import RunRecord
 from runner.results import FINISHED, RunFolder
 from runner.schema import Config
 from runner.stack import Stack
 from runner.widths import MAX_WIDTH, fastest_plan
 
-Job = tuple[Config, Path]
 Finished = Callable[[int, str], object]
 Refused = Callable[[int, Exception], object]
-
-# What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
-OWN = ("name", "resume", "study", "seed", "select", "init", "diagnostics")
-OWN_REGULARIZER = ("l1", "l2", "dropout", "dropout_input", "max_norm")
-OWN_TRAINER = ("checkpoint_seconds", "progress")
 
 
 def train_all(
@@ -64,26 +56,34 @@ def train_all(
         Interrupted: SIGINT or SIGTERM; what was trained so far is in the folders.
     """
     for what, members in grouped([config for config, _ in jobs]):
-        plan = fastest_plan([jobs[n][0] for n in members], width, max_width)
-        pieces = deque(evenly(members, plan.width))
-        how = f"{len(members)} runs{what}, {sizes(pieces)} ({plan.why})"
-        tell(how)
+        pieces = deque(former_stacks({n: jobs[n] for n in members}, width or max_width))
+        for piece in pieces:
+            piece.how = f"{len(piece.runs)} runs{what}, as one again"
+            tell(piece.how)
+        again = {n for piece in pieces for n in piece.runs}
+        if fresh := [n for n in members if n not in again]:
+            plan = fastest_plan([jobs[n][0] for n in fresh], width, max_width)
+            parts = list(evenly(fresh, plan.width))
+            how = f"{len(fresh)} runs{what}, {sizes(parts)} ({plan.why})"
+            tell(how)
+            pieces.extend(Piece(part, plan.workers, how) for part in parts)
         while pieces:
             piece = pieces.popleft()
-            if len(piece) == 1:
-                train_alone(piece[0], *jobs[piece[0]], how, finished, refused)
+            if len(piece.runs) == 1:
+                (n,) = piece.runs
+                train_alone(n, jobs[n], piece.how, finished, refused)
                 continue
             try:
-                train_stack({n: jobs[n] for n in piece}, plan.workers, how, finished, refused)
+                train_stack(piece, jobs, finished, refused)
             except (Exception, SystemExit) as error:
                 # Too large, or one of them is at fault: in the end that one fails alone.
-                left = [n for n in piece if RunFolder(jobs[n][1]).status == "interrupted"]
+                left = [n for n in piece.runs if RunFolder(jobs[n][1]).status == "interrupted"]
                 if not left:
                     continue
-                halves = list(evenly(left, (len(piece) + 1) // 2))
+                halves = list(evenly(left, (len(piece.runs) + 1) // 2))
                 how = f"{len(left)} runs{what}, {sizes(halves)} ({reason_of(error)})"
                 tell(how)
-                pieces.extendleft(reversed(halves))
+                pieces.extendleft(Piece(half, piece.workers, how) for half in reversed(halves))
 
 
 def reason_of(error: BaseException) -> str:
@@ -91,53 +91,6 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, torch.OutOfMemoryError):
         return "more did not fit into memory"
     return f"to find which fails: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-def sizes(pieces: Sequence[Sequence[int]]) -> str:
-    """How many runs are trained at a time, in words."""
-    if len(pieces) == 1:
-        return "all as one" if len(pieces[0]) > 1 else "alone"
-    most = max(len(piece) for piece in pieces)
-    return f"{len(pieces)} stacks of up to {most}" if most > 1 else "one by one"
-
-
-# Which runs form a stack
-
-
-def grouped(configs: Sequence[Config]) -> list[tuple[str, list[int]]]:
-    """What tells each group of stackable runs from the other groups, and the places of its runs."""
-    groups: dict[str, list[int]] = {}
-    for number, config in enumerate(configs):
-        groups.setdefault(json.dumps(shared_settings(config)), []).append(number)
-    settings: list[dict[str, Any]] = [json.loads(group) for group in groups]
-    varying = [
-        key
-        for key in dict.fromkeys(key for group in settings for key in group)
-        if any(group.get(key) != settings[0].get(key) for group in settings)
-    ]
-    whats = ["".join(f" {k}={group[k]}" for k in varying if k in group) for group in settings]
-    return [(what and f" with{what}", n) for what, n in zip(whats, groups.values(), strict=True)]
-
-
-def shared_settings(config: Config) -> dict[str, Any]:
-    """The settings, by dotted key, that all runs of a stack have in common."""
-    values = config.model_dump(mode="json", exclude=set(OWN))
-    for group in ("optimizer", "schedule"):
-        values[group] = {"name": values[group]["name"]}
-    for group, own in (("regularizer", OWN_REGULARIZER), ("trainer", OWN_TRAINER)):
-        values[group] = {key: v for key, v in values[group].items() if key not in own}
-    shared: dict[str, Any] = {}
-    for group, value in values.items():
-        keys = {f"{group}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {}
-        shared |= keys or {group: value}
-    return shared
-
-
-def evenly(members: Sequence[int], width: int) -> Iterator[list[int]]:
-    """The members in as few pieces of at most `width` as possible, of nearly equal sizes."""
-    count = -(-len(members) // width)
-    for i in range(count):
-        yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
 
 
 # Training them
@@ -156,21 +109,17 @@ class Run:
         self.recorder = Recorder(self.record, self.config.diagnostics.layers)
 
 
-def train_alone(
-    number: int, config: Config, path: Path, how: str, finished: Finished, refused: Refused
-) -> None:
+def train_alone(number: int, job: Job, how: str, finished: Finished, refused: Refused) -> None:
     """A stack of one is an ordinary run."""
     try:
-        train.run(config, path)
+        train.run(*job)
     except (LockedError, CheckpointError) as error:
         refused(number, error)
     else:
         finished(number, how)
 
 
-def train_stack(
-    stacked: dict[int, Job], workers: int, how: str, finished: Finished, refused: Refused
-) -> None:
+def train_stack(piece: Piece, jobs: Sequence[Job], finished: Finished, refused: Refused) -> None:
     """Trains runs as one, each from where it stands, to their end.
 
     Raises:
@@ -178,27 +127,60 @@ def train_stack(
         Exception: Whatever goes wrong; the runs stand where their last finished epoch has left them.
     """
     with ExitStack() as files:
+        folders: dict[int, RunFolder] = {}
         records: dict[int, RunRecord] = {}
         try:
-            for number, (config, path) in stacked.items():
-                folder = RunFolder(path)
+            for number in piece.runs:
+                folder = RunFolder(jobs[number][1])
                 try:
                     files.enter_context(folder.lock())
-                    records[number] = files.enter_context(closing(RunRecord(config, folder)))
-                except (LockedError, CheckpointError) as error:
+                    folders[number] = folder
+                except LockedError as error:
+                    refused(number, error)
+            up_to = last_common_epoch(folders.values()) if piece.again else None
+            names = ",".join(jobs[number][1].name for number in piece.runs)
+            stack = {"runs": sha256(names.encode()).hexdigest()[:8], "workers": piece.workers}
+            for number, folder in folders.items():
+                try:
+                    record = RunRecord(jobs[number][0], folder, up_to, stack)
+                    records[number] = files.enter_context(closing(record))
+                except CheckpointError as error:
                     refused(number, error)
                 except Exception as error:
                     folder.write_failure(error)
-                    finished(number, how)
-            for number in fit(records, workers):
+                    finished(number, piece.how)
+            for record in records.values():
+                record.start()
+            for number in fit(records, piece.workers):
                 del records[number]
-                finished(number, how)
+                finished(number, piece.how)
         except (Interrupted, Exception, SystemExit) as error:
             for number, record in records.items():
                 interrupt(record)
                 if record.folder.status != "interrupted" and not isinstance(error, Interrupted):
-                    finished(number, how)
+                    finished(number, piece.how)
             raise
+
+
+def last_common_epoch(folders: Iterable[RunFolder]) -> int:
+    """The last epoch from which all runs of a stack can go on.
+
+    Killed while it saved, it has left some of them an epoch behind the others; each keeps its last
+    two checkpoints.
+    """
+    epoch: int | None = None
+    while True:
+        epochs = {found["epoch"] if found else 0 for found in intact(folders, epoch)}
+        if len(epochs) <= 1:
+            return epochs.pop() if epochs else 0
+        epoch = min(epochs)
+
+
+def intact(folders: Iterable[RunFolder], up_to: int | None) -> Iterator[dict[str, Any] | None]:
+    """Their checkpoints, without the runs whose checkpoints are all damaged."""
+    for folder in folders:
+        with suppress(CheckpointError):
+            yield folder.load_checkpoint("last", up_to)
 
 
 def interrupt(record: RunRecord) -> None:
@@ -206,8 +188,7 @@ def interrupt(record: RunRecord) -> None:
     if record.folder.status in FINISHED:
         return  # just now, with others of its stack
     try:
-        record.save()
-        record.folder.write_status("interrupted", epoch=record.epoch)
+        record.interrupted()
     except OSError as error:
         record.folder.write_failure(error)
 
@@ -220,18 +201,29 @@ def fit(records: dict[int, RunRecord], workers: int) -> Iterator[int]:
         runs = [Run(n, r.config, r, machine.built(r.config)) for n, r in records.items()]
         machine.each(begin, runs, machine)
         stacks: list[Stack] = []
-        with Bar(runs) as bar:
+        first = runs[0].config
+        begun = min(run.module.epoch for run in runs)
+        bar = Bar(f"{len(runs)} runs", first.epochs, begun, first.trainer.progress)
+        with closing(bar):
             while runs:
                 by_module = {run.module: run for run in runs}
                 ended = [run for run in runs if run.module.epoch == run.config.epochs]
                 if ended:
+                    # All are saved before the first has a result: those left go on as they are.
+                    machine.each(save, ended)
                     last = machine.stacks([run.module for run in ended])
                     machine.each(test, last, by_module, machine)
                 else:
                     stacks = stacks or machine.stacks([run.module for run in runs])
-                    diverged = machine.each(train_epoch, stacks, by_module, machine, bar)
-                    bar.epoch_ended(runs)
+                    broken = machine.each(train_epoch, stacks, by_module, machine, bar)
+                    with uninterrupted():  # or some would stand an epoch before the others
+                        diverged = machine.each(
+                            record_epoch, zip(stacks, broken, strict=True), by_module, machine
+                        )
+                    bar.epoch_ended(*outcome(runs))
                     ended = [run for part in diverged for run in part]
+                    if any(run.record.due for run in runs):
+                        machine.each(save, [run for run in runs if run not in ended])
                 runs = [run for run in runs if run not in ended]
                 if ended:
                     stacks = []  # the others move together
@@ -246,9 +238,9 @@ def begin(run: Run, machine: Machine) -> None:
 
 
 def train_epoch(
-    stack: Stack, runs: dict[RunModule, Run], machine: Machine, bar: "Bar"
-) -> list[Run]:
-    """One epoch of every run of a stack, measured and recorded; returns those that diverge in it."""
+    stack: Stack, runs: dict[RunModule, Run], machine: Machine, bar: Bar
+) -> list[int | None]:
+    """One epoch of every run of a stack, measured: `Stack.end_epoch`, or nothing if it is to stop."""
     mine = [runs[module] for module in stack.modules]
     last = stack.steps_per_epoch - 1
     start = time.perf_counter()
@@ -260,77 +252,51 @@ def train_epoch(
             for run in mine:
                 run.recorder.on_train_batch_start(machine.trainer, run.module, [number], number)
         stack.step(number)
-        bar.advance(len(mine) / len(runs))
+        if (last - number) % STEPS_PER_BLOCK == 0:
+            bar.advance(STEPS_PER_BLOCK / stack.steps_per_epoch * len(mine) / len(runs))
     machine.wait()
     share = (time.perf_counter() - start) / len(runs)
-    diverged = []
-    for run, step in zip(mine, stack.end_epoch(), strict=True):
+    for run in mine:
         run.module.seconds += share
+    return stack.end_epoch()
+
+
+def record_epoch(
+    ended: tuple[Stack, list[int | None]], runs: dict[RunModule, Run], machine: Machine
+) -> list[Run]:
+    """Records the epoch that a stack has ended; returns the runs that diverged in it."""
+    stack, broken = ended
+    diverged = []
+    for module, step in zip(stack.modules, broken, strict=True):
+        run = runs[module]
         try:
             if step:
-                raise Diverged((run.module.epoch - 1) * stack.steps_per_epoch + step)
-            run.recorder.on_train_epoch_end(machine.trainer, run.module)
+                raise Diverged((module.epoch - 1) * stack.steps_per_epoch + step)
+            run.recorder.record_epoch(module)
         except Diverged as error:
-            run.record.diverged(error.step, *machine.described(run.module))
+            run.record.diverged(error.step, *machine.described(module))
             diverged.append(run)
     return diverged
+
+
+def outcome(runs: Sequence[Run]) -> tuple[int, str]:
+    """The epoch that is behind all of them, and how well they do."""
+    accuracies = [run.module.metrics["val/accuracy"] for run in runs]
+    shown = f"val accuracy best {max(accuracies):.2%}, median {median(accuracies):.2%}"
+    return min(run.module.epoch for run in runs), shown
+
+
+def save(run: Run) -> None:
+    run.record.save()
 
 
 def test(stack: Stack, runs: dict[RunModule, Run], machine: Machine) -> None:
     """Tests the last or the best weights of each run of a stack and writes its results."""
     mine = [runs[module] for module in stack.modules]
     for run in mine:
-        run.record.save()
         if run.config.select == "best":
             run.module.network.load_state_dict(run.record.best["state_dict"])
     labels = stack.data.test.labels.cpu().numpy()
     for run, (metrics, probabilities) in zip(mine, stack.tested(), strict=True):
         described = machine.described(run.module)
         run.record.complete(metrics, probabilities.cpu().numpy(), labels, *described)
-
-
-class Bar:
-    """Shows the progress of a stack on a terminal, and nothing elsewhere."""
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        first = runs[0].module
-        self.epochs, self.steps = first.epochs, first.steps_per_epoch
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.fields[runs]} runs"),
-            BarColumn(bar_width=None),
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}{task.fields[accuracy]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),
-            disable=not (console.is_terminal and runs[0].config.trainer.progress),
-        )
-        begun = min(run.module.epoch for run in runs)
-        self.task = self.bar.add_task(
-            "",
-            total=self.epochs * self.steps,
-            completed=begun * self.steps,
-            runs=len(runs),
-            epoch=begun,
-            epochs=self.epochs,
-            accuracy="",
-        )
-
-    def __enter__(self) -> "Bar":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def advance(self, steps: float) -> None:
-        self.bar.advance(self.task, steps)
-
-    def epoch_ended(self, runs: Sequence[Run]) -> None:
-        accuracies = [run.module.metrics["val/accuracy"] for run in runs]
-        shown = f"  val accuracy best {max(accuracies):.2%}, median {median(accuracies):.2%}"
-        epoch = min(run.module.epoch for run in runs)
-        self.bar.update(self.task, epoch=epoch, accuracy=shown)

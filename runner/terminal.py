@@ -1,6 +1,7 @@
 """What the runner says on the screen: problems on stderr, results on stdout."""
 
 import csv
+import threading
 from io import StringIO
 from typing import Any
 
@@ -27,6 +28,12 @@ def tell_problems(error: BaseException) -> None:
         lines = [*lines[: MAX_LINES - 1], f"... and {rest} more"]
     for line in lines:
         err.print(Text(line))
+
+
+def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """Nothing, for one that could not write: it is told where its work is waited for (threading.excepthook)."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
 
 
 def tell_interrupted(interrupted: Interrupted) -> None:

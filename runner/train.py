@@ -64,10 +64,10 @@ def run(config: Config, path: Path) -> RunFolder:
         try:
             with closing(RunRecord(config, folder)) as record:
                 try:
+                    record.start()
                     train(config, record)
                 except Interrupted:
-                    record.save()
-                    folder.write_status("interrupted", epoch=record.epoch)
+                    record.interrupted()
                     raise
         except CheckpointError:
             raise
@@ -154,6 +154,8 @@ def lightning_trainer(
     """The device, its settings and the precision that a run is computed with."""
     settings = config.trainer
     torch.set_float32_matmul_precision("high" if settings.tf32 else "highest")
+    # In deterministic mode torch fills all new memory, a twentieth of a small step; nothing here reads it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return pl.Trainer(
         max_epochs=epochs,
         accelerator=settings.accelerator,

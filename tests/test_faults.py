@@ -402,7 +402,7 @@ def test_signals_at_random_moments(tmp_path: Path, how: str, number: int) -> Non
         ended = child.end()
         assert ended.code in (128 + number, 0)
         assert "Traceback" not in ended.err
-        assert statuses(tmp_path).count("running") <= 1  # hit in the moment in which it began
+        assert "running" not in statuses(tmp_path)
         for path in tmp_path.glob("outputs/runs/*-*"):
             RunFolder(path).load_checkpoint("last")
 

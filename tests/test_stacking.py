@@ -19,7 +19,7 @@ import yaml
 from conftest import Command
 from torch.func import functional_call, vmap
 
-from runner import stacking, train
+from runner import grouping, stacking, train
 from runner.compose import composing
 from runner.data import Data
 from runner.interrupts import Interrupted
@@ -429,7 +429,7 @@ def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_which_runs_are_stacked(override: str, together: bool) -> None:
-    groups = stacking.grouped(configs_of([], [override]))
+    groups = grouping.grouped(configs_of([], [override]))
     assert len(groups) == 2 - together
     name = override.split("=")[0]
     assert all((name in what) is not together for what, _ in groups)
@@ -441,8 +441,8 @@ def test_two_workers_train_the_same_runs(tmp_path: Path) -> None:
         modules = [machine.built(config) for config in configs]
         stacks = machine.stacks(modules)
         assert sorted(len(stack.modules) for stack in stacks) == [1, 2]
-    jobs = {i: (config, tmp_path / f"{i}") for i, config in enumerate(configs)}
-    stacking.train_stack(jobs, 2, "", print, print)
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    stacking.train_stack(grouping.Piece([0, 1, 2], 2, ""), jobs, print, print)
     for i, config in enumerate(configs):
         same_files(RunFolder(tmp_path / f"{i}"), train.run(config, tmp_path / f"alone{i}"))
 
@@ -482,9 +482,8 @@ def test_a_sweep_ends_the_same_stacked_and_one_by_one(
     assert command(*SWEEP).code == 143
     finished = command(*SWEEP)
     assert finished.code == 0, finished.err
-    assert (
-        "6 runs with architecture.hidden=[20], 2 stacks of up to 3 (for the test)" in finished.out
-    )
+    assert "3 runs with architecture.hidden=[20], as one again\n" in finished.out
+    assert "3 runs with architecture.hidden=[20], all as one (for the test)\n" in finished.out
     assert len(re.findall(r"^\[ ?\d+/12\]", finished.out, re.MULTILINE)) == 12
     (tmp_path / "outputs").rename(tmp_path / "stacked")
     assert command(*SWEEP, "hydra/launcher=basic").code == 0
@@ -506,7 +505,7 @@ def test_a_sweep_ends_the_same_stacked_and_one_by_one(
         ).read_text()
         for name in ("hydra.yaml", "overrides.yaml"):
             assert hydra_file(folder, name) == hydra_file(basic, name)
-        assert "stacks of up to" in (folder / "run.log").read_text()
+        assert " runs with architecture.hidden=" in (folder / "run.log").read_text()
 
 
 def hydra_file(folder: Path, name: str) -> Any:
