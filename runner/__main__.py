@@ -6,6 +6,7 @@ before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT;
 
 import sys
 import threading
+from collections.abc import Sequence
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -17,6 +18,7 @@ from runner.interrupts import Interrupted, raise_on_signals
 from runner.launch import hand_to_hydra, launch, reserve
 from runner.overrides import expanded
 from runner.results import FINISHED, RunFolder
+from runner.schema import Config
 
 FAILED = 1
 BAD_REQUEST = 2
@@ -82,7 +84,9 @@ def carry_out(request: Request) -> int:
 
     campaign = Campaign(request)
     alone = campaign.study.measures_time
-    evidence = campaign.carry_out(lambda jobs: train_pending(jobs, multirun=True, alone=alone))
+    evidence = campaign.carry_out(
+        lambda jobs: train_pending(jobs, multirun=True, alone=alone, all_configs=campaign.configs)
+    )
 
     from runner import report  # imports SciPy and matplotlib
 
@@ -90,13 +94,22 @@ def carry_out(request: Request) -> int:
     return SOME_FAILED if evidence.failed else 0
 
 
-def train_pending(jobs: list[Job], multirun: bool, alone: bool = False) -> int:
-    """Trains those jobs that are not finished yet and returns how many there were."""
+def train_pending(
+    jobs: list[Job], multirun: bool, alone: bool = False, all_configs: Sequence[Config] = ()
+) -> int:
+    """Trains those jobs that are not finished yet and returns how many there were.
+
+    Args:
+        jobs: The runs.
+        multirun: Whether they are a sweep.
+        alone: One run after the other, because their seconds are compared.
+        all_configs: What is to be trained later; its mistakes are told now.
+    """
     pending = [job for job in jobs if not (finished(job) and job.config.resume)]
     if pending:
         from runner import train  # imports torch, which takes seconds: only where it is needed
 
-        train.prepare(job.config for job in pending)
+        train.prepare([*(job.config for job in pending), *all_configs])
         reserve(pending, multirun)
         launch(pending, train.run, multirun, alone)
     return len(pending)

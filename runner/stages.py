@@ -81,6 +81,11 @@ class Campaign:
 
     # Which runs there are
 
+    @property
+    def configs(self) -> list[Config]:
+        """One run of every arm, as it is before tuning."""
+        return [self.job(arm, {}, self.study.seed_list[0]).config for arm in self.study.arms]
+
     def tuned_keys(self, arm: str) -> list[str]:
         """The keys that are tuned in an arm: those that it does not set itself."""
         own = {key_of(word) for word in self.study.arms[arm]}
