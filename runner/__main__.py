@@ -12,9 +12,10 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 
 from runner import terminal
-from runner.compose import Job, Request, read_command_line
+from runner.compose import Request, read_command_line
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, raise_on_signals
+from runner.jobs import Job
 from runner.launch import hand_to_hydra, launch, reserve
 from runner.overrides import expanded
 from runner.results import FINISHED, RunFolder

@@ -29,8 +29,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
+from runner.jobs import Job
 from runner.overrides import apply, written
-from runner.results import OUTPUTS
 from runner.schema import Config, nearest, problems_of
 from runner.sources import PACKAGE_HEADER, RESOLVER, HarmlessFiles, Source, shown
 
@@ -51,40 +51,6 @@ LAUNCHERS = {
 }
 # What Hydra itself writes into its configuration, for a job or for this command line.
 HYDRA_OWN = ("runtime", "overrides", "mode", "verbose", "launcher")
-# Settings that say how to compute and what to call a run, not what is computed.
-UNNAMED = ("experiment", "name", "resume", "fail_fast", "trainer", "data.root", "hydra")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: what the user asked for, the checked configuration, and the folder that it goes to."""
-
-    overrides: tuple[str, ...]  # as Hydra composes them
-    config: Config
-    # What varies: a grid's swept settings, or a study's arm, tuned values and seed.
-    named: tuple[tuple[str, str], ...] = ()
-
-    @cached_property
-    def settings(self) -> dict[str, str]:
-        """What tells this run from others: what varies, else the overrides."""
-        if self.named:
-            return dict(self.named)
-        pairs = (override.lstrip("+~").partition("=") for override in self.overrides)
-        return {
-            key: value
-            for key, _, value in pairs
-            if key.split(".")[0] not in UNNAMED and key not in UNNAMED and "/" not in key
-        }
-
-    @cached_property
-    def folder(self) -> Path:
-        """outputs/<name>/<settings>-<hash>: the one with this hash if there is one already."""
-        above = OUTPUTS / self.config.name
-        for existing in sorted(above.glob(f"*-{self.config.hash}")):
-            return existing
-        settings = ",".join(f"{key}={value}" for key, value in self.settings.items()) or "default"
-        readable = re.sub(r"[^\w.,=+-]+", "_", settings).strip("_.")[:120]
-        return above / f"{readable}-{self.config.hash}"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runner import terminal
-from runner.compose import CONF, Job
+from runner.compose import CONF
 from runner.errors import CheckpointError, LockedError, Stopped
+from runner.jobs import Job
 from runner.results import FINISHED, OUTPUTS, RunFolder
 from runner.schema import Config
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from rich.text import Text
 
-from runner.compose import Job, Request, composing
+from runner.compose import Request, composing
 from runner.errors import ConfigError
 from runner.evidence import RECORD, Arm, Candidate, Evidence, measured
 from runner.expressions import parse_measure
+from runner.jobs import Job
 from runner.overrides import leaves, quoted
 from runner.results import OUTPUTS, RunFolder, write_atomically
 from runner.schema import Config

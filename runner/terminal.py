@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.compose import Job
 from runner.interrupts import Interrupted
+from runner.jobs import Job
 from runner.results import FINISHED, OUTPUTS, RunFolder, write_atomically
 
 MAX_LINES = 6
