@@ -3,7 +3,7 @@
 Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch, K classes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from typing import Any
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from runner.data import Split, crop_flip, slices
 from runner.layers import Dropout, weights
 from runner.metrics import named
 from runner.module import EVALUATION_BATCH, RunModule
+from runner.trace import traced
 
 METRIC_CHUNK = 16  # runs whose losses over a whole epoch are computed at once
 
@@ -60,6 +60,7 @@ class Stack:
         self.parameters = [self._stacked_parameter(name, rows) for name in self.names]
         self.buffers = {n: self._stacked_buffer(n, rows) for n, _ in template.named_buffers()}
         self.groups = list(self._groups())
+        self.optimizer = joined([group.optimizer for group in self.groups])
         own = {id(w) for w in weights(template)}
         self.weights = [i for i, p in enumerate(template.parameters()) if id(p) in own]
         self.l1 = self._settings([m.l1 for m in self.modules])
@@ -106,7 +107,9 @@ class Stack:
         logits_RBK, gradients = self.passes(self.parameters, self.buffers, inputs, targets_RB)
         self._add_penalty(gradients)
         for group in self.groups:
-            group.update(gradients, number)
+            group.take(gradients, number)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self._limit_norms()
         self.logits_RNK[:, self.places(number)] = logits_RBK
 
@@ -125,7 +128,7 @@ class Stack:
             logits_RNK = self.evaluate(self.data.val)
         val = self.measured("val", logits_RNK, self.data.val.labels)
         for group in self.groups:
-            group.lend()
+            group.lend(self.optimizer.state)
         for row, module in enumerate(self.modules):
             module.metrics = val[row] | train[row] | {"lr": module.optimizer.param_groups[0]["lr"]}
             module.epoch += 1
@@ -166,8 +169,7 @@ class Stack:
         targets = torch.zeros(runs, size, dtype=torch.long, device=self.device)
         self.template.train()
         with self.precision():
-            trace = make_fx(passes, tracing_mode="fake")
-            return trace(self.parameters, self.buffers, inputs, targets)
+            return traced(passes, self.parameters, self.buffers, inputs, targets)
 
     def _forward(
         self,
@@ -292,6 +294,7 @@ class Group:
         self.rows = rows
         self.parameters = parameters
         self.optimizer = modules[0].update_rule.build(parameters)
+        self.settings = self.optimizer.param_groups[0]
         own = [list(module.network.parameters()) for module in modules]
         for i, parameter in enumerate(parameters):
             states = [m.optimizer.state.get(p[i], {}) for m, p in zip(modules, own, strict=True)]
@@ -300,25 +303,22 @@ class Group:
                     key: self._joined([state[key] for state in states]) for key in states[0]
                 }
 
-    def update(self, gradients: Sequence[Tensor], number: int) -> None:
-        """torch.optim's step; `number` counts the steps of the epoch."""
+    def take(self, gradients: Sequence[Tensor], number: int) -> None:
+        """Its gradients and its η, before the update; `number` counts the steps of the epoch."""
         module = self.modules[0]
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient[self.rows]
-        step = module.epoch * module.steps_per_epoch + number
-        self.optimizer.param_groups[0]["lr"] = module.lr(step)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.settings["lr"] = module.lr(module.epoch * module.steps_per_epoch + number)
 
-    def lend(self) -> None:
+    def lend(self, states: Mapping[Tensor, dict[str, Any]]) -> None:
         """Gives each run's own optimizer its state."""
         for row, module in enumerate(self.modules):
             own = module.network.parameters()
             for parameter, mine in zip(self.parameters, own, strict=True):
-                if state := self.optimizer.state.get(parameter):
+                if state := states.get(parameter):
                     rows = {key: self._row(value, row) for key, value in state.items()}
                     module.optimizer.state[mine] = rows
-            module.optimizer.param_groups[0]["lr"] = self.optimizer.param_groups[0]["lr"]
+            module.optimizer.param_groups[0]["lr"] = self.settings["lr"]
 
     def _joined(self, values: list[Any]) -> Any:
         """A state of all runs: tensors stacked; what is no tensor or counts steps is the same."""
@@ -330,6 +330,15 @@ class Group:
         if isinstance(value, Tensor) and value.dim():
             return logical(value)[row].contiguous()
         return value.clone() if isinstance(value, Tensor) else value
+
+
+def joined(optimizers: Sequence[torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    """One optimizer with the parameters, settings and states of all: it costs one call a step."""
+    first, *others = optimizers
+    for other in others:
+        first.add_param_group(other.param_groups[0])
+        first.state.update(other.state)
+    return first
 
 
 def update_settings(module: RunModule) -> str:

@@ -52,7 +52,7 @@ def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     results = {}
     for path in sorted(root.glob("outputs/s/*-*/result.json")):
         metrics = RunFolder(path.parent).result or {}
-        results[path.parent.name] = {k: v for k, v in metrics.items() if "/" in k or k == "status"}
+        results[path.parent.name] = {k: v for k, v in metrics.items() if "/" in k}
     return record, results
 
 
