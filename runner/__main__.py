@@ -4,6 +4,7 @@ Exit codes: 0 complete; 1 a single run failed or diverged; 2 bad configuration, 
 before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT; 143 SIGTERM.
 """
 
+import gc
 import sys
 import threading
 from collections.abc import Sequence
@@ -108,12 +109,23 @@ def train_pending(
     """
     pending = [job for job in jobs if not (finished(job) and job.config.resume)]
     if pending:
-        from runner import train  # imports torch, which takes seconds: only where it is needed
+        import_torch()
+        from runner import train
 
         train.prepare([*(job.config for job in pending), *all_configs])
         reserve(pending, multirun)
         launch(pending, train.run, multirun, alone)
     return len(pending)
+
+
+def import_torch() -> None:
+    """Imports what trains. It takes seconds, a quarter of them to look for garbage that there is not."""
+    if "runner.train" not in sys.modules:
+        gc.disable()
+        import runner.train  # noqa: F401
+
+        gc.freeze()  # nor is any of it worth looking at later
+        gc.enable()
 
 
 def finished(job: Job) -> bool:
