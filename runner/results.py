@@ -187,6 +187,14 @@ class RunFolder:
             )
         return None
 
+    def epochs_kept(self) -> set[int]:
+        """The epochs from which the run can go on: of its intact checkpoints, and 0 before there are two."""
+        folder = self.path / "checkpoints"
+        paths = [folder / f"{name}.ckpt" for name in ("last", "previous")]
+        there = [path for path in paths if path.exists()]
+        kept = {found["epoch"] for path in there if (found := self._intact(path))}
+        return kept if len(there) == 2 else kept | {0}
+
     def _intact(self, path: Path) -> dict[str, Any] | None:
         """A checkpoint, unless its sum is not known or it is anything but tensors and plain values."""
         import torch

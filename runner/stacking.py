@@ -8,11 +8,10 @@ It knows nothing of Hydra. From Python, with configurations and folders:
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from statistics import median
-from typing import Any
 
 import torch
 
@@ -162,25 +161,13 @@ def train_stack(piece: Piece, jobs: Sequence[Job], finished: Finished, refused: 
             raise
 
 
-def last_common_epoch(folders: Iterable[RunFolder]) -> int:
-    """The last epoch from which all runs of a stack can go on.
+def last_common_epoch(folders: Iterable[RunFolder]) -> int | None:
+    """The last epoch from which all runs of a stack can go on; None: each from its own.
 
-    Killed while it saved, it has left some of them an epoch behind the others; each keeps its last
-    two checkpoints.
+    Killed while it saved, a stack has left some of its runs an epoch behind the others.
     """
-    epoch: int | None = None
-    while True:
-        epochs = {found["epoch"] if found else 0 for found in intact(folders, epoch)}
-        if len(epochs) <= 1:
-            return epochs.pop() if epochs else 0
-        epoch = min(epochs)
-
-
-def intact(folders: Iterable[RunFolder], up_to: int | None) -> Iterator[dict[str, Any] | None]:
-    """Their checkpoints, without the runs whose checkpoints are all damaged."""
-    for folder in folders:
-        with suppress(CheckpointError):
-            yield folder.load_checkpoint("last", up_to)
+    kept = [folder.epochs_kept() for folder in folders]
+    return max(set.intersection(*kept), default=None) if kept else None
 
 
 def interrupt(record: RunRecord) -> None:

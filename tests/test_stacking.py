@@ -26,7 +26,7 @@ from runner.interrupts import Interrupted
 from runner.layers import Dropout
 from runner.machine import Machine
 from runner.module import RunModule
-from runner.results import RunFolder
+from runner.results import STATE, RunFolder
 from runner.schema import Config
 from runner.stack import Stack
 from runner.widths import Plan
@@ -355,6 +355,26 @@ def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
     stacking.train_all(jobs, print, width=3)
     for i, (config, path) in enumerate(jobs):
         same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+
+
+def test_the_last_epoch_that_a_killed_stack_has_in_common(tmp_path: Path) -> None:
+    def saved(name: str, *epochs: int) -> RunFolder:
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        for epoch in epochs:
+            folder.save_checkpoint("last", dict.fromkeys(STATE, 0) | {"epoch": epoch})
+        return folder
+
+    ahead, behind, once, never = saved("a", 1, 2, 3), saved("b", 1, 2), saved("c", 1), saved("d")
+    common = stacking.last_common_epoch
+    assert common([ahead, ahead]) == 3
+    assert common([ahead, behind]) == 2
+    assert common([once, never]) == 0  # killed in its first save
+    assert common([ahead, never]) is None  # nothing that was saved is thrown away for another run
+    last = ahead.path / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1])
+    assert common([ahead, behind]) == 2
+    assert common([ahead, once]) is None
 
 
 def test_out_of_memory_halves_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
