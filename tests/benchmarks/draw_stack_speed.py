@@ -24,41 +24,56 @@ from runner.widths import seconds_a_step
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 WIDTHS = [2**power for power in range(9)]
-NETWORKS = {
-    "784-100-10, batch 64": (100, 64),
-    "784-30-10, batch 10": (30, 10),
-}  # hidden units, batch
+NETWORKS = {"784-100-10, batch 64": (100, 64), "784-30-10, batch 10": (30, 10)}  # hidden, batch
 SAMPLES = 5
+FLOOR = "products and update alone"
+
+
+Series = dict[
+    str, tuple[list[int], list[float]]
+]  # widths and milliseconds a step and run, by label
 
 
 def main() -> None:
-    figure, axes = plt.subplots(1, len(NETWORKS), figsize=(9, 3.6), constrained_layout=True)
-    for ax, (name, (hidden, batch)) in zip(axes, NETWORKS.items(), strict=True):
-        words = ["data=mnist", f"data.root='{SHARED}'", "optimizer=adam"]
-        words += [f"batch_size.size={batch}", f"architecture.hidden=[{hidden}]"]
-        sweep = ["optimizer.lr=3e-4,1e-3,3e-3,1e-2", f"seed=range({WIDTHS[-1] // 4})"]
-        with composing() as composer:
-            configs = [job.config for job in composer.jobs([*words, *sweep], True)]
-        with Machine(configs[:1]) as machine:
-            most = most_workers(configs[0], machine.device)
-        for workers in sorted({1, most}):
-            widths = [width for width in WIDTHS if width >= workers]
-            times = []
-            for width in widths:
-                with Machine(configs[:width], workers) as machine:
-                    samples = [seconds_a_step(configs[:width], machine) for _ in range(SAMPLES)]
-                times.append(1e3 * min(samples))
-                print(f"{name}, {workers} workers, {width}: {times[-1]:.4f} ms", file=sys.stderr)
-            label = "one stack" if workers == 1 else f"{workers} stacks side by side"
-            ax.plot(widths, times, "o-", label=label)
-            if workers == 1:
-                ax.axhline(times[0], color="grey", linestyle=":", label="one by one")
-        floors = [1e3 * floor((784, hidden, 10), batch, width) for width in WIDTHS]
-        print(f"{name}, floor: {floors}", file=sys.stderr)
-        ax.plot(WIDTHS, floors, "--", color="black", label="products and update alone")
-        ax.set(title=name, xlabel="runs trained as one", ylabel="ms a step and run", ylim=(0, None))
+    draw({name: measured(*sizes) for name, sizes in NETWORKS.items()})
+
+
+def measured(hidden: int, batch: int) -> Series:
+    words = ["data=mnist", f"data.root='{SHARED}'", "optimizer=adam"]
+    words += [f"batch_size.size={batch}", f"architecture.hidden=[{hidden}]"]
+    sweep = ["optimizer.lr=3e-4,1e-3,3e-3,1e-2", f"seed=range({WIDTHS[-1] // 4})"]
+    with composing() as composer:
+        configs = [job.config for job in composer.jobs([*words, *sweep], True)]
+    with Machine(configs[:1]) as machine:
+        most = most_workers(configs[0], machine.device)
+    series: Series = {}
+    for workers in sorted({1, most}):
+        widths = [width for width in WIDTHS if width >= workers]
+        times = []
+        for width in widths:
+            with Machine(configs[:width], workers) as machine:
+                samples = [seconds_a_step(configs[:width], machine) for _ in range(SAMPLES)]
+            times.append(1e3 * min(samples))
+        label = "as one stack" if workers == 1 else f"as {workers} stacks side by side"
+        series[label] = widths, times
+    floors = [1e3 * floor((784, hidden, 10), batch, width) for width in WIDTHS]
+    print(batch, hidden, series, floors, file=sys.stderr)
+    return {**series, FLOOR: (WIDTHS, floors)}
+
+
+def draw(networks: dict[str, Series]) -> None:
+    figure, axes = plt.subplots(1, len(networks), figsize=(9, 3.6), constrained_layout=True)
+    for ax, (name, series) in zip(axes, networks.items(), strict=True):
+        for label, (widths, times) in series.items():
+            style = {"color": "black", "linestyle": "--"} if label == FLOOR else {"marker": "o"}
+            ax.plot(widths, times, label=label, **style)
+        alone = next(iter(series.values()))[1][0]
+        ax.axhline(alone, color="grey", linestyle=":", label="one by one")
+        ax.set(title=name, xlabel="runs trained together", ylim=(0, None))
         ax.set_xscale("log", base=2)
-        ax.legend()
+        ax.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
+    axes[0].set_ylabel("ms a step and run")
+    axes[-1].legend()  # the same for all
     figure.savefig(ROOT / "docs" / "stacking.png", dpi=150)
 
 
