@@ -55,28 +55,38 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
         return Plan(1, 1, "nothing to stack it with")
     if width:
         return Plan(width, 1, f"width={width}")
-    with Machine(configs[:1]) as machine:
-        module = machine.built(configs[0])
-        limit = min(len(configs), max_width, widest(machine))
-        alone = ALONE * seconds_a_step(configs[:1], machine)
-        workers = most_workers(configs[0], machine.device)
-    work = alone * len(configs) * module.epochs * module.steps_per_epoch
-    plans = {(1, 1): alone}
-    end = time.perf_counter() + MEASURING * work
-    for wide in dict.fromkeys(min(w, limit) for w in WIDTHS):
-        for count in dict.fromkeys((min(workers, wide), 1)):
-            if len(plans) > 2 and time.perf_counter() > end:
-                break
-            try:
-                with Machine(configs[:wide], count) as machine:
-                    plans[wide, count] = seconds_a_step(configs[:wide], machine)
-            except torch.OutOfMemoryError:
-                break
+    plans: dict[tuple[int, int], float] = {}
+    try:
+        measure(plans, configs, max_width)
+    except Exception as error:  # in training the run at fault fails, and no other
+        told = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        if len(plans) < 2:
+            return Plan(1, 1, f"a stack of them fails: {told}")
     chosen = min(plans, key=lambda plan: plans[plan])
     shown = ", ".join(
         f"{'alone' if w == 1 else f'{w} on {n}'} {1e3 * plans[w, n]:.2g}" for w, n in sorted(plans)
     )
     return Plan(*chosen, f"ms a step and run: {shown}")
+
+
+def measure(plans: dict[tuple[int, int], float], configs: Sequence[Config], max_width: int) -> None:
+    """Adds seconds a step and run for widths and workers, as many as there is time for."""
+    with Machine(configs[:1]) as machine:
+        module = machine.built(configs[0])
+        limit = min(len(configs), max_width, widest(machine))
+        alone = plans[1, 1] = ALONE * seconds_a_step(configs[:1], machine)
+        workers = most_workers(configs[0], machine.device)
+    work = alone * len(configs) * module.epochs * module.steps_per_epoch
+    end = time.perf_counter() + MEASURING * work
+    for wide in dict.fromkeys(min(w, limit) for w in WIDTHS):
+        for count in dict.fromkeys((min(workers, wide), 1)):
+            if len(plans) > 2 and time.perf_counter() > end:
+                return
+            try:
+                with Machine(configs[:wide], count) as machine:
+                    plans[wide, count] = seconds_a_step(configs[:wide], machine)
+            except torch.OutOfMemoryError:
+                break
 
 
 def seconds_a_step(configs: Sequence[Config], machine: Machine) -> float:

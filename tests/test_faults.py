@@ -342,6 +342,14 @@ def test_two_of_six_runs_fail(tmp_path: Path, how: str) -> None:
     assert "4 of 6 runs were finished before" in again.out
 
 
+def test_a_run_that_fails_while_the_width_is_measured(tmp_path: Path) -> None:
+    fault = partial(seeds_fail, (0,), RuntimeError("cursed"))
+    ended = run(tmp_path, *SIX, fault=fault)
+    assert ended.code == 3 and "Traceback" not in ended.err
+    assert "6 runs, one by one (a stack of them fails: RuntimeError: cursed)" in ended.out
+    assert statuses(tmp_path) == ["failed", *["complete"] * 5]
+
+
 @pytest.mark.parametrize("how", LAUNCHERS)
 def test_fail_fast_stops_at_the_first_failure(tmp_path: Path, how: str) -> None:
     fault = partial(seeds_fail, (2, 4), SystemExit(0))

@@ -413,6 +413,17 @@ def test_a_stack_that_fails_goes_on_in_halves(
     assert told[1] == "3 runs, 2 stacks of up to 2 (to find which fails: RuntimeError: broken)"
 
 
+def test_what_cannot_be_stacked_is_trained_one_by_one(tmp_path: Path) -> None:
+    """Stacked, torch's batch normalisation takes no bfloat16."""
+    own = [[f"seed={seed}", "trainer.precision=bf16-mixed"] for seed in range(2)]
+    configs = configs_of(*own, common=REGULARIZERS["batch_norm"])
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    told: list[str] = []
+    stacking.train_all(jobs, told.append)
+    assert told[0].startswith("2 runs, one by one (a stack of them fails: RuntimeError: ")
+    assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 2
+
+
 def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
     jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
     refused: list[int] = []
