@@ -15,7 +15,7 @@ from hydra._internal.utils import get_args_parser
 from runner import terminal
 from runner.compose import Request, read_command_line
 from runner.errors import MISTAKES, ConfigError, Stopped
-from runner.interrupts import Interrupted, raise_on_signals
+from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
 from runner.jobs import Job
 from runner.launch import hand_to_hydra, launch, reserve
 from runner.overrides import expanded
@@ -52,6 +52,7 @@ def main() -> int:
         terminal.tell_problems(stopped)
         return SOME_FAILED
     except Interrupted as interrupted:
+        ignore_signals()
         terminal.tell_interrupted(interrupted)
         return interrupted.exit_code
 

@@ -72,7 +72,7 @@ def former_stacks(jobs: dict[int, Job], max_width: int) -> list[Piece]:
     stacks: dict[tuple[str, int], list[int]] = {}
     for number, (config, path) in jobs.items():
         match RunFolder(path).stack:
-            case {"runs": str(runs), "workers": int(workers)} if config.resume:
+            case {"runs": str(runs), "workers": int(workers)} if config.resume and workers > 0:
                 stacks.setdefault((runs, workers), []).append(number)
     return [
         Piece(members, workers, "", again=True)

@@ -28,6 +28,12 @@ def raise_on_signals() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
+def ignore_signals() -> None:
+    """From now on; the process is about to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """A block that is done as a whole: a signal is raised at its end."""

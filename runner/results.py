@@ -158,7 +158,7 @@ class RunFolder:
 
         Args:
             name: last or best.
-            up_to: Pass over checkpoints of later epochs.
+            up_to: Go back to this epoch: a later last.ckpt gives way to the previous one.
 
         Raises:
             CheckpointError: There are such checkpoints, but all are damaged.
@@ -175,6 +175,8 @@ class RunFolder:
                 if up_to is not None and loaded["epoch"] > up_to:
                     later = True
                     continue
+                if later:
+                    os.replace(path, folder / "last.ckpt")
                 if damaged:
                     print(f"{damaged[0]}: going on from {path.name}", file=sys.stderr)
                     os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
@@ -188,12 +190,17 @@ class RunFolder:
         return None
 
     def epochs_kept(self) -> set[int]:
-        """The epochs from which the run can go on: of its intact checkpoints, and 0 before there are two."""
+        """The epochs from which the run can go on: those of its intact checkpoints.
+
+        Also 0, the start, if it was killed before it had saved twice.
+        """
         folder = self.path / "checkpoints"
         paths = [folder / f"{name}.ckpt" for name in ("last", "previous")]
         there = [path for path in paths if path.exists()]
         kept = {found["epoch"] for path in there if (found := self._intact(path))}
-        return kept if len(there) == 2 else kept | {0}
+        status = self._read_json("status.json") or {}
+        begun = status.get("status") == "running" and status.get("epoch") == 0
+        return kept | {0} if begun and len(there) < 2 else kept
 
     def _intact(self, path: Path) -> dict[str, Any] | None:
         """A checkpoint, unless its sum is not known or it is anything but tensors and plain values."""
@@ -211,7 +218,7 @@ class RunFolder:
 
     def _sums(self) -> list[str]:
         path = self.path / "checkpoints" / "SHA256SUMS"
-        return path.read_text().split() if path.exists() else []
+        return path.read_text(errors="replace").split() if path.exists() else []
 
     def clear(self) -> None:
         """Removes what an earlier training left: first, and at once, what a resumption would go on from."""

@@ -54,6 +54,12 @@ def train_all(
     Raises:
         Interrupted: SIGINT or SIGTERM; what was trained so far is in the folders.
     """
+    gone: set[int] = set()
+
+    def refuse(number: int, error: Exception) -> None:
+        gone.add(number)
+        refused(number, error)
+
     for what, members in grouped([config for config, _ in jobs]):
         pieces = deque(former_stacks({n: jobs[n] for n in members}, width or max_width))
         for piece in pieces:
@@ -70,19 +76,23 @@ def train_all(
             piece = pieces.popleft()
             if len(piece.runs) == 1:
                 (n,) = piece.runs
-                train_alone(n, jobs[n], piece.how, finished, refused)
+                train_alone(n, jobs[n], piece.how, finished, refuse)
                 continue
             try:
-                train_stack(piece, jobs, finished, refused)
+                train_stack(piece, jobs, finished, refuse)
             except (Exception, SystemExit) as error:
                 # Too large, or one of them is at fault: in the end that one fails alone.
-                left = [n for n in piece.runs if RunFolder(jobs[n][1]).status == "interrupted"]
+                left = [n for n in piece.runs if n not in gone and unfinished(jobs[n])]
                 if not left:
                     continue
                 halves = list(evenly(left, (len(piece.runs) + 1) // 2))
                 how = f"{len(left)} runs{what}, {sizes(halves)} ({reason_of(error)})"
                 tell(how)
                 pieces.extendleft(Piece(half, piece.workers, how) for half in reversed(halves))
+
+
+def unfinished(job: Job) -> bool:
+    return RunFolder(job[1]).status not in (*FINISHED, "failed")
 
 
 def reason_of(error: BaseException) -> str:
@@ -166,7 +176,8 @@ def last_common_epoch(folders: Iterable[RunFolder]) -> int | None:
 
     Killed while it saved, a stack has left some of its runs an epoch behind the others.
     """
-    kept = [folder.epochs_kept() for folder in folders]
+    # A run that has nothing to go on from holds back no other.
+    kept = [epochs for folder in folders if (epochs := folder.epochs_kept())]
     return max(set.intersection(*kept), default=None) if kept else None
 
 
@@ -190,8 +201,8 @@ def fit(records: dict[int, RunRecord], workers: int) -> Iterator[int]:
         stacks: list[Stack] = []
         first = runs[0].config
         begun = min(run.module.epoch for run in runs)
-        bar = Bar(f"{len(runs)} runs", first.epochs, begun, first.trainer.progress)
-        with closing(bar):
+        label = f"{len(runs)} runs"
+        with closing(Bar(label, first.epochs, begun, first.trainer.progress)) as bar:
             while runs:
                 by_module = {run.module: run for run in runs}
                 ended = [run for run in runs if run.module.epoch == run.config.epochs]
@@ -230,6 +241,7 @@ def train_epoch(
     """One epoch of every run of a stack, measured: `Stack.end_epoch`, or nothing if it is to stop."""
     mine = [runs[module] for module in stack.modules]
     last = stack.steps_per_epoch - 1
+    shown = 0
     start = time.perf_counter()
     stack.start_epoch()
     for number in range(stack.steps_per_epoch):
@@ -240,7 +252,8 @@ def train_epoch(
                 run.recorder.on_train_batch_start(machine.trainer, run.module, [number], number)
         stack.step(number)
         if (last - number) % STEPS_PER_BLOCK == 0:
-            bar.advance(STEPS_PER_BLOCK / stack.steps_per_epoch * len(mine) / len(runs))
+            bar.advance((number + 1 - shown) / stack.steps_per_epoch * len(mine) / len(runs))
+            shown = number + 1
     machine.wait()
     share = (time.perf_counter() - start) / len(runs)
     for run in mine:

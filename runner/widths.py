@@ -61,7 +61,7 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
     except Exception as error:  # in training the run at fault fails, and no other
         told = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         if len(plans) < 2:
-            return Plan(1, 1, f"a stack of them fails: {told}")
+            return Plan(1, 1, f"the measurement failed: {told}")
     chosen = min(plans, key=lambda plan: plans[plan])
     shown = ", ".join(
         f"{'alone' if w == 1 else f'{w} on {n}'} {1e3 * plans[w, n]:.2g}" for w, n in sorted(plans)

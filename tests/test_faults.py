@@ -346,7 +346,7 @@ def test_a_run_that_fails_while_the_width_is_measured(tmp_path: Path) -> None:
     fault = partial(seeds_fail, (0,), RuntimeError("cursed"))
     ended = run(tmp_path, *SIX, fault=fault)
     assert ended.code == 3 and "Traceback" not in ended.err
-    assert "6 runs, one by one (a stack of them fails: RuntimeError: cursed)" in ended.out
+    assert "6 runs, one by one (the measurement failed: RuntimeError: cursed)" in ended.out
     assert statuses(tmp_path) == ["failed", *["complete"] * 5]
 
 

@@ -12,6 +12,7 @@ from conftest import Command
 from test_stacking import LOSSES, REGULARIZERS, TINY, configs_of, three_runs
 
 from runner import grouping, stacking, train
+from runner.errors import CheckpointError
 from runner.interrupts import Interrupted
 from runner.machine import Machine
 from runner.results import STATE, RunFolder
@@ -120,24 +121,67 @@ def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
         same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
 
 
-def test_the_last_epoch_that_a_killed_stack_has_in_common(tmp_path: Path) -> None:
-    def saved(name: str, *epochs: int) -> RunFolder:
-        folder = RunFolder(tmp_path / name)
-        folder.path.mkdir()
-        for epoch in epochs:
-            folder.save_checkpoint("last", dict.fromkeys(STATE, 0) | {"epoch": epoch})
-        return folder
+def saved(path: Path, *epochs: int, **status: Any) -> RunFolder:
+    """A run that was saved after these epochs."""
+    folder = RunFolder(path)
+    folder.path.mkdir()
+    folder.write_status(**({"status": "interrupted", "epoch": max(epochs, default=0)} | status))
+    for epoch in epochs:
+        folder.save_checkpoint("last", dict.fromkeys(STATE, 0) | {"epoch": epoch})
+    return folder
 
-    ahead, behind, once, never = saved("a", 1, 2, 3), saved("b", 1, 2), saved("c", 1), saved("d")
+
+def test_the_last_epoch_that_a_killed_stack_has_in_common(tmp_path: Path) -> None:
+    ahead, behind = saved(tmp_path / "a", 1, 2, 3), saved(tmp_path / "b", 1, 2)
     common = stacking.last_common_epoch
     assert common([ahead, ahead]) == 3
     assert common([ahead, behind]) == 2
-    assert common([once, never]) == 0  # killed in its first save
-    assert common([ahead, never]) is None  # nothing that was saved is thrown away for another run
-    last = ahead.path / "checkpoints/last.ckpt"
+    begun = {"status": "running", "epoch": 0}
+    first, never = saved(tmp_path / "c", 1, **begun), saved(tmp_path / "d", **begun)
+    assert common([first, never]) == 0  # killed in its first save
+    # Nothing that was saved is thrown away for a run that has lost what it had.
+    once, lost = saved(tmp_path / "e", 7), saved(tmp_path / "f", status="interrupted", epoch=7)
+    assert common([once, lost]) == 7
+    assert common([ahead, never]) is None
+    last = behind.path / "checkpoints/last.ckpt"
     last.write_bytes(last.read_bytes()[:-1])
-    assert common([ahead, behind]) == 2
-    assert common([ahead, once]) is None
+    (behind.path / "checkpoints/previous.ckpt").unlink()
+    assert common([ahead, behind]) == 3
+
+
+def test_going_back_leaves_nothing_later_behind(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "a", 1, 2, 3)
+    found = folder.load_checkpoint("last", up_to=2)
+    assert found is not None and found["epoch"] == 2
+    found = folder.load_checkpoint("last")
+    assert found is not None and found["epoch"] == 2
+    assert folder.epochs_kept() == {2}
+
+
+def test_sums_that_are_no_text(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "a", 2)
+    (folder.path / "checkpoints/SHA256SUMS").write_bytes(bytes(range(256)))
+    assert folder.epochs_kept() == set()
+    with pytest.raises(CheckpointError):
+        folder.load_checkpoint("last")
+
+
+def test_a_stack_that_cannot_begin_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
+    interrupt_after(monkeypatch, 2, Interrupted(2))
+    with pytest.raises(Interrupted):
+        stacking.train_all(jobs, print, width=3)
+
+    def unreadable(folders: object) -> int:
+        raise OSError("cannot be read")
+
+    monkeypatch.setattr(stacking, "last_common_epoch", unreadable)
+    told: list[str] = []
+    stacking.train_all(jobs, told.append, width=3)
+    assert told[0] == "3 runs, as one again"
+    assert {RunFolder(path).status for _, path in jobs} == {"complete"}
 
 
 def test_out_of_memory_halves_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +227,7 @@ def test_what_cannot_be_stacked_is_trained_one_by_one(tmp_path: Path) -> None:
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     told: list[str] = []
     stacking.train_all(jobs, told.append)
-    assert told[0].startswith("2 runs, one by one (a stack of them fails: RuntimeError: ")
+    assert told[0].startswith("2 runs, one by one (the measurement failed: RuntimeError: ")
     assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 2
 
 
