@@ -225,7 +225,7 @@ class Composer:
             if option not in options:
                 self._problem(
                     f"{override.input_line}: unknown {group} '{option}'"
-                    f"{nearest(str(option), options)} Known: {', '.join(options)}"
+                    f"{nearest(str(option), options) or '.'} Known: {', '.join(options)}"
                 )
                 return False
         return True

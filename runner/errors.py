@@ -25,4 +25,9 @@ class Stopped(BaseException):
     """A run of a sweep failed, and fail_fast=true."""
 
 
+def summary(error: BaseException) -> str:
+    """Its type and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
 MISTAKES = (ConfigError, DataError, LockedError, CheckpointError)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runner.errors import CheckpointError, DataError, LockedError
+from runner.errors import CheckpointError, DataError, LockedError, summary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ class RunFolder:
 
     def write_failure(self, error: BaseException) -> None:
         """The traceback goes to error.txt, one line to the status; to the screen if nothing can be written."""
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        reason = summary(error)
         try:
             self.write_status("failed", reason=reason)
             (self.path / "error.txt").write_text("".join(traceback.format_exception(error)))

@@ -163,7 +163,10 @@ def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
     if mistake["type"] == "union_tag_invalid":
         tag, tags = str(mistake["ctx"]["tag"]), mistake["ctx"]["expected_tags"]
         known = [t.strip("' ") for t in tags.split(",")]
-        return f"{key}.name", f"unknown name '{tag}'{nearest(tag, known)} Known: {', '.join(known)}"
+        return (
+            f"{key}.name",
+            f"unknown name '{tag}'{nearest(tag, known) or '.'} Known: {', '.join(known)}",
+        )
     if mistake["type"] == "too_short":
         return (
             key,

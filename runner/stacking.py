@@ -17,7 +17,7 @@ import torch
 
 from runner import train
 from runner.callbacks import Recorder
-from runner.errors import CheckpointError, LockedError
+from runner.errors import CheckpointError, LockedError, summary
 from runner.grouping import Job, Piece, evenly, former_stacks, grouped, sizes
 from runner.interrupts import Interrupted, uninterrupted
 from runner.machine import Machine
@@ -99,7 +99,7 @@ def reason_of(error: BaseException) -> str:
     """Why a stack is halved."""
     if isinstance(error, torch.OutOfMemoryError):
         return "more did not fit into memory"
-    return f"to find which fails: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return f"to find which fails: {summary(error)}"
 
 
 # Training them

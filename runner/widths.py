@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from runner.errors import summary
 from runner.machine import Machine, most_workers
 from runner.module import EVALUATION_BATCH
 from runner.schema import Config
@@ -59,9 +60,8 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
     try:
         measure(plans, configs, max_width)
     except Exception as error:  # in training the run at fault fails, and no other
-        told = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         if len(plans) < 2:
-            return Plan(1, 1, f"the measurement failed: {told}")
+            return Plan(1, 1, f"the measurement failed: {summary(error)}")
     chosen = min(plans, key=lambda plan: plans[plan])
     shown = ", ".join(
         f"{'alone' if w == 1 else f'{w} on {n}'} {1e3 * plans[w, n]:.2g}" for w, n in sorted(plans)
