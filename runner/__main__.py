@@ -12,15 +12,15 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from runner import terminal
-from runner.compose import Request, read_command_line
+from runner.command import terminal
+from runner.command.compose import Request, read_command_line
+from runner.command.launch import hand_to_hydra, launch, reserve
+from runner.command.overrides import expanded
+from runner.config.schema import Config
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
-from runner.jobs import Job
-from runner.launch import hand_to_hydra, launch, reserve
-from runner.overrides import expanded
-from runner.results import FINISHED, RunFolder
-from runner.schema import Config
+from runner.runs.folder import FINISHED, RunFolder
+from runner.runs.job import Job
 
 FAILED = 1
 BAD_REQUEST = 2
@@ -83,7 +83,7 @@ def train_all(request: Request) -> int:
 
 def carry_out(request: Request) -> int:
     """Trains a study's runs stage by stage and reports what they say about its claims."""
-    from runner.stages import Campaign
+    from runner.studies.campaign import Campaign
 
     campaign = Campaign(request)
     alone = campaign.study.measures_time
@@ -111,7 +111,7 @@ def train_pending(
     pending = [job for job in jobs if not (finished(job) and job.config.resume)]
     if pending:
         import_torch()
-        from runner import train
+        from runner.training import build as train
 
         train.prepare([*(job.config for job in pending), *all_configs])
         reserve(pending, multirun)
@@ -121,9 +121,9 @@ def train_pending(
 
 def import_torch() -> None:
     """Imports what trains. It takes seconds, a quarter of them to look for garbage that there is not."""
-    if "runner.train" not in sys.modules:
+    if "runner.training.build" not in sys.modules:
         gc.disable()
-        import runner.train  # noqa: F401
+        import runner.training.build  # noqa: F401
 
         gc.freeze()  # nor is any of it worth looking at later
         gc.enable()

@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from runner import __main__ as runner
-from runner.document import Heading, Paragraph, markdown
-from runner.document import Table as DocumentTable
-from runner.evidence import RECORD, Evidence
+from runner.config.mistakes import nearest
 from runner.report import COLORS, out
-from runner.results import OUTPUTS, write_atomically
-from runner.schema import nearest
-from runner.verdicts import Verdict, counts, explained, judge
+from runner.reporting.blocks import Heading, Paragraph, markdown
+from runner.reporting.blocks import Table as DocumentTable
+from runner.runs.folder import OUTPUTS, write_atomically
+from runner.studies.evidence import RECORD, Evidence
+from runner.studies.verdicts import Verdict, counts, explained, judge
 
 STUDIES = (
     "init_scale",

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table as ScreenTable
 from rich.text import Text
 
-from runner import curves, document
-from runner.document import Block, Bullets, Code, Heading, Paragraph, Table
-from runner.evidence import Evidence, measured, read_run
-from runner.figures import Picture, pictures
-from runner.results import write_atomically
-from runner.statistics import mean_interval
-from runner.verdicts import Verdict, counts, explained, judge
+from runner.reporting import blocks as document
+from runner.reporting import mean_curves as curves
+from runner.reporting.blocks import Block, Bullets, Code, Heading, Paragraph, Table
+from runner.reporting.figures import Picture, pictures
+from runner.runs.folder import write_atomically
+from runner.studies.evidence import Evidence, measured, read_run
+from runner.studies.statistics import mean_interval
+from runner.studies.verdicts import Verdict, counts, explained, judge
 
 out = Console(highlight=False, soft_wrap=True)
 COLORS = {"confirmed": "green", "refuted": "red", "undecided": "yellow"}

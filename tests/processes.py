@@ -23,7 +23,7 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
         "runner.__main__",
-        "runner.stacking",
+        "runner.training.train",
         "sklearn.datasets",
         "pytest",
         "tensorboard.backend.event_processing.event_accumulator",
@@ -93,8 +93,8 @@ def _child(
 
 def at_step(number: int, signal_number: int = signal.SIGKILL) -> None:
     """A fault: the process gets a signal in its update of this number, of a run or a stack."""
-    from runner.module import RunModule
-    from runner.stack import Stack
+    from runner.training.module import RunModule
+    from runner.training.stack import Stack
 
     left = [number]
     for owner in (RunModule, Stack):

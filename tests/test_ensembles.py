@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.ensembles import Member, disjoint_groups, ensemble_metrics, main
-from runner.results import RunFolder
+from runner.ensembles import main
+from runner.runs.folder import RunFolder
+from runner.studies.averaging import Member, disjoint_groups, ensemble_metrics
 
 LABELS = np.array([0, 1, 2, 1])
 

@@ -4,9 +4,9 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from runner import lecture
-from runner.compose import CONF, read_command_line
-from runner.sources import PACKAGE_HEADER
-from runner.stages import Campaign
+from runner.command.compose import CONF, read_command_line
+from runner.command.yaml_files import PACKAGE_HEADER
+from runner.studies.campaign import Campaign
 
 EXPERIMENTS = sorted((CONF / "experiment").rglob("*.yaml"))
 STUDIES = [path for path in EXPERIMENTS if "\nstudy:" in path.read_text()]

@@ -16,10 +16,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from runner.compose import composing
-from runner.machine import Machine, most_workers
-from runner.threads import ALL_THREADS
-from runner.widths import seconds_a_step
+from runner.command.compose import composing
+from runner.training.plan import seconds_a_step
+from runner.training.threads import ALL_THREADS
+from runner.training.workers import Machine, most_workers
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"

@@ -21,11 +21,11 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
-from runner import train
-from runner.compose import composing
-from runner.record import RunRecord
-from runner.results import RunFolder
-from runner.schema import Config
+from runner.command.compose import composing
+from runner.config.schema import Config
+from runner.runs.folder import RunFolder
+from runner.runs.writer import RunRecord
+from runner.training import build as train
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_mnist = pytest.mark.skipif(not SHARED.is_dir(), reason="no MNIST beside the repository")

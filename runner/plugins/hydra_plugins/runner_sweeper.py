@@ -1,7 +1,7 @@
 """Hydra's sweeper for grids: hands the runs that are not yet finished to the launcher.
 
 Which runs there are is decided, checked and compared with the finished ones before Hydra starts
-(runner.compose), so there is nothing to expand here.
+(runner.command.compose), so there is nothing to expand here.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from runner import launch
+from runner.command import launch
 
 
 class RunnerSweeper(Sweeper):

@@ -18,9 +18,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner import launch, terminal
-from runner.results import RunFolder
-from runner.schema import Config
+from runner.command import launch, terminal
+from runner.config.schema import Config
+from runner.runs.folder import RunFolder
 
 log = logging.getLogger("runner")
 
@@ -49,7 +49,7 @@ class StackedLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
-        from runner import stacking  # imports torch
+        from runner.training import train as stacking  # imports torch
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

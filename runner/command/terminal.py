@@ -1,0 +1,165 @@
+"""What the runner says on the screen: problems on stderr, results on stdout."""
+
+import csv
+import threading
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runner.interrupts import Interrupted
+from runner.runs.folder import FINISHED, OUTPUTS, RunFolder, write_atomically
+from runner.runs.job import Job
+
+MAX_LINES = 6
+METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def tell_problems(error: BaseException) -> None:
+    """Why nothing was trained, in at most six lines."""
+    lines = str(error).splitlines()
+    if len(lines) > MAX_LINES:
+        rest = len(lines) - MAX_LINES + 1
+        lines = [*lines[: MAX_LINES - 1], f"... and {rest} more"]
+    for line in lines:
+        err.print(Text(line))
+
+
+def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """Nothing, for one that could not write: it is told where its work is waited for (threading.excepthook)."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
+
+
+def tell_interrupted(interrupted: Interrupted) -> None:
+    err.print(Text(f"Interrupted ({interrupted}). The same command goes on from here."))
+
+
+def tell_run(folder: RunFolder, already: bool) -> None:
+    """The final table of one run, or why there is none."""
+    result = folder.result
+    if folder.status == "complete" and result:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "loss", "accuracy"):
+            table.add_column(heading, justify="right" if heading else "left")
+        for split in ("train", "val", "test"):
+            table.add_row(
+                split, number(result[f"{split}/loss"]), percent(result[f"{split}/accuracy"])
+            )
+        out.print(table)
+        out.print(
+            f"{result['epochs']} epochs, {result['steps']} steps in {result['train_seconds']:.1f} s on"
+            f" {result['device']}; {result['parameters']:,} parameters; best epoch"
+            f" {result['best_epoch']}"
+        )
+        if already:
+            out.print("Finished before, nothing to train (resume=false trains afresh).")
+    else:
+        tell_status(folder)
+    out.print(Text(f"Results: {folder}"))
+    out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
+
+
+def tell_status(folder: RunFolder) -> None:
+    """Why a run has no result."""
+    reason = folder.reason
+    hint = f"; see {folder}/error.txt" if folder.status == "failed" else ""
+    err.print(Text(f"{folder.status}: {reason}{hint}"))
+
+
+def tell_finished(job: Job, folder: RunFolder, number_: int, total: int) -> None:
+    """One line on a run of a sweep that has just ended."""
+    result = folder.result
+    if folder.status == "complete" and result:
+        text = (
+            f"val {percent(result['val/accuracy'])}  test {percent(result['test/accuracy'])}"
+            f"  {result['train_seconds']:.1f} s"
+        )
+    else:
+        text = f"{folder.status}: {folder.reason}"
+        if folder.status == "failed":
+            text += f"; see {folder}/error.txt"
+    width = len(str(total))
+    out.print(Text(f"[{number_:{width}}/{total}] {described(job)}  {text}"))
+
+
+def tell_sweep(jobs: list[Job], already: int) -> None:
+    """The table of a sweep, best validation accuracy first, with only what varies; also sweep.csv."""
+    rows = sorted((row_of(job) for job in jobs), key=rank)
+    varying = [
+        key
+        for key in dict.fromkeys(key for job in jobs for key in job.settings)
+        if len({job.settings.get(key) for job in jobs}) > 1
+    ]
+    metrics = ("val/accuracy", "val/loss", "test/accuracy", "train/loss", "seconds")
+    path = OUTPUTS / jobs[0].config.name / "sweep.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, as_csv([*varying, "status", *metrics, "run"], rows).encode())
+
+    table = Table(box=None, pad_edge=False)
+    for key in varying:
+        table.add_column(key)
+    for heading in metrics:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        shown = [percent(row[m]) if "accuracy" in m else number(row[m]) for m in metrics]
+        shown = shown if row["status"] == "complete" else [str(row["status"]), *shown[1:]]
+        table.add_row(*(str(row.get(key, "")) for key in varying), *shown)
+    out.print(table)
+    if already:
+        out.print(
+            f"{already} of {len(jobs)} runs were finished before (resume=false trains afresh)."
+        )
+    not_started = sum(RunFolder(job.folder).status is None for job in jobs)
+    if not_started:
+        err.print(f"{not_started} of {len(jobs)} runs were not started.")
+    for job in jobs:
+        folder = RunFolder(job.folder)
+        if folder.status not in (None, *FINISHED):
+            err.print(Text(f"{folder.status}: {described(job)}: {folder.reason}; see {folder}"))
+    out.print(Text(f"Table:   {path}"))
+    out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
+
+
+def described(job: Job) -> str:
+    return " ".join(f"{key}={value}" for key, value in job.settings.items()) or "default"
+
+
+def row_of(job: Job) -> dict[str, Any]:
+    folder = RunFolder(job.folder)
+    result = folder.result or {}
+    metrics = {name: result.get(name) for name in METRICS}
+    return {
+        **job.settings,
+        **metrics,
+        "status": folder.status or "not started",
+        "seconds": result.get("train_seconds"),
+        "run": folder.path.name,
+    }
+
+
+def rank(row: dict[str, Any]) -> tuple[bool, float, float]:
+    """Best validation accuracy first, the lower validation loss first among equals."""
+    accuracy, loss = row["val/accuracy"], row["val/loss"]
+    return accuracy is None, -(accuracy or 0.0), loss if loss is not None else float("inf")
+
+
+def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    file = StringIO()
+    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"

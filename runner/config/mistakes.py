@@ -1,0 +1,104 @@
+"""What is wrong with a configuration, in the words of whoever wrote it."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from runner.config.schema import Config
+from runner.options.option import Option
+
+
+def problems_of(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(dotted key, what is wrong with it) for every mistake in a composed configuration."""
+    try:
+        Config.model_validate(values)
+    except ValidationError as error:
+        found: dict[str, list[str]] = {}
+        for mistake in error.errors(include_url=False):
+            key, message = _explain(mistake, values)
+            found.setdefault(key, []).append(message)
+        # The alternatives of one value (a number, or "full") come as a mistake each.
+        for key, messages in found.items():
+            yield key, ", or ".join(dict.fromkeys(messages))
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """ "; did you mean 'x'?" where something close to `word` is known, else nothing."""
+    matches = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{matches[0]}'?" if matches else ""
+
+
+def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
+    """The key as the user wrote it, without pydantic's names of union members, and the message."""
+    path: list[str] = []
+    node: Any = values
+    for part in mistake["loc"]:
+        in_mapping = isinstance(node, dict) and part in node
+        if in_mapping or (isinstance(node, (list, tuple)) and isinstance(part, int)):
+            path.append(str(part))
+            node = node[part]
+    if mistake["type"] == "missing":
+        path.append(str(mistake["loc"][-1]))
+    key = ".".join(path)
+    if mistake["type"] == "extra_forbidden":
+        return key, f"unknown key '{path[-1]}'{nearest_key(path, values)}"
+    if mistake["type"] == "missing":
+        return key, f"the key '{key}' is missing"
+    if mistake["type"] == "value_error":
+        return key, str(mistake["ctx"]["error"])
+    if mistake["type"] == "union_tag_invalid":
+        tag, tags = str(mistake["ctx"]["tag"]), mistake["ctx"]["expected_tags"]
+        known = [t.strip("' ") for t in tags.split(",")]
+        return (
+            f"{key}.name",
+            f"unknown name '{tag}'{nearest(tag, known) or '.'} Known: {', '.join(known)}",
+        )
+    if mistake["type"] == "too_short":
+        return (
+            key,
+            f"needs at least {mistake['ctx']['min_length']} items, found {mistake['input']!r}",
+        )
+    message = (
+        mistake["msg"]
+        .replace("Input should be", "must be")
+        .replace("Input should", "must")
+        .replace("a valid integer", "an integer")
+        .replace("a valid ", "a ")
+    )
+    return key, f"{message}, found {mistake['input']!r}"
+
+
+def nearest_key(path: list[str], values: dict[str, Any]) -> str:
+    """The known key closest to a misspelt one: first beside it, then anywhere."""
+    known = _known_keys(values)
+    *above, word = path
+    beside = [key.rsplit(".", 1)[-1] for key in known if key.split(".")[:-1] == above]
+    if hint := nearest(word, beside):
+        return hint
+    leaves = {key.rsplit(".", 1)[-1]: key for key in known}
+    matches = get_close_matches(word, list(leaves), n=1, cutoff=0.6)
+    return f"; did you mean '{leaves[matches[0]]}'?" if matches else f". Known: {', '.join(beside)}"
+
+
+def _known_keys(values: dict[str, Any]) -> list[str]:
+    """The dotted keys that the schema allows, given the chosen options."""
+    keys = []
+    for group, field in Config.model_fields.items():
+        keys.append(group)
+        name = values.get(group, {}).get("name") if isinstance(values.get(group), dict) else None
+        for member in _models(field.annotation):
+            if len(_models(field.annotation)) == 1 or name in _names(member):
+                keys += [f"{group}.{key}" for key in member.model_fields]
+    return keys
+
+
+def _models(annotation: Any) -> list[type[Option]]:
+    members = getattr(annotation, "__args__", (annotation,))
+    return [m for m in members if isinstance(m, type) and issubclass(m, Option)]
+
+
+def _names(model: type[Option]) -> tuple[str, ...]:
+    field = model.model_fields.get("name")
+    return getattr(field.annotation, "__args__", ()) if field else ()

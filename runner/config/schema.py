@@ -1,0 +1,117 @@
+"""The configuration of a run, checked: types, ranges, no unknown keys, no settings that do nothing."""
+
+import json
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from runner.config.study import Study
+from runner.options.architectures import MLP, NIN, Architecture
+from runner.options.data import Data
+from runner.options.inits import Init
+from runner.options.losses import Loss
+from runner.options.optimizers import Optimizer
+from runner.options.option import Count, NonNegative, Option
+from runner.options.regularizers import Regularizer
+from runner.options.schedules import Schedule
+
+
+class BatchSize(Option):
+    """How many examples go into one step: a number, or full for all of them."""
+
+    size: Count | Literal["full"]
+
+
+class Diagnostics(Option):
+    """Statistics and histograms of every layer after each epoch."""
+
+    layers: bool
+
+
+class Trainer(Option):
+    """Where and how a run is computed. Only precision and tf32 are part of a run's identity.
+
+    Attributes:
+        accelerator: auto takes the GPU where there is one.
+        precision: 32-true, or bf16-mixed: matrix products in bfloat16.
+        tf32: Matrix products of a GPU in TensorFloat-32.
+        deterministic: Only algorithms that give the same bits every time.
+        threads: CPU threads; null takes one for small networks and all for others.
+        checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the
+            last one, and at the end. 0 writes one after every epoch.
+        progress: Show the progress bar.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    precision: Literal["32-true", "bf16-mixed"]
+    tf32: bool
+    deterministic: bool
+    threads: Count | None
+    checkpoint_seconds: NonNegative
+    progress: bool
+
+
+class Config(Option):
+    """Everything about one run.
+
+    Attributes:
+        name: The folder of the run below outputs/.
+        seed: Initial weights, data order, dropout and augmentation follow from it.
+        epochs: Passes over the training split.
+        select: Which weights are tested: the last, or the best by validation accuracy.
+        resume: Go on from an interrupted run and keep a finished one; false trains afresh.
+        fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=-]*$", max_length=100)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    epochs: Count
+    select: Literal["last", "best"]
+    resume: bool
+    fail_fast: bool
+    study: Study | None
+    data: Data
+    architecture: Architecture
+    init: Init
+    optimizer: Optimizer
+    schedule: Schedule
+    regularizer: Regularizer
+    batch_size: BatchSize
+    loss: Loss
+    diagnostics: Diagnostics
+    trainer: Trainer
+
+    @model_validator(mode="after")
+    def _no_setting_is_ignored(self) -> "Config":
+        problems = []
+        if isinstance(self.architecture, MLP) and not self.architecture.hidden:
+            for key in ("dropout", "batch_norm"):
+                if getattr(self.regularizer, key):
+                    problems.append(
+                        f"regularizer.{key} needs hidden layers; architecture.hidden is []"
+                    )
+        head = self.architecture.head if isinstance(self.architecture, NIN) else None
+        if head == "fc_dropout" and not self.regularizer.dropout:
+            problems.append("architecture.head=fc_dropout needs regularizer.dropout above 0")
+        if self.schedule.warmup_epochs > self.epochs:
+            problems.append(
+                f"schedule.warmup_epochs={self.schedule.warmup_epochs:g} is longer than"
+                f" epochs={self.epochs}"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the numbers of a run: not its name, nor the device, logging and progress."""
+        identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
+        del identity["data"]["root"]
+        identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
+        return identity
+
+    @property
+    def hash(self) -> str:
+        """Eight hexadecimal digits that name this run among all others."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return sha256(text.encode()).hexdigest()[:8]

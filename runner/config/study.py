@@ -1,0 +1,239 @@
+"""The study node of an experiment: arms, tuning, seeds, and the claims that are put to the test.
+
+A study declares its own sweep. Every arm is the experiment with some overrides of its own; every arm
+is tuned in the same way and trained with the same seeds; then each claim gets its verdict.
+"""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from runner.config.claims import (
+    LAYER,
+    TESTED,
+    Comparison,
+    Measure,
+    parse_expectation,
+    parse_measure,
+)
+from runner.options.architectures import NIN, ConvNet
+from runner.options.option import Count, Option, Positive
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seeds = Count | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+Words = Annotated[tuple[str, ...], Field(strict=False)]
+Values = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+Factor = Annotated[float, Field(gt=1)]
+Interval = Annotated[tuple[Positive, Positive], Field(strict=False)]
+RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the study sets them
+
+
+class Claim(Option):
+    """One sentence of the lecture, and what would have to be measured if it is true.
+
+    Attributes:
+        says: The sentence.
+        measure: A number of every run; see runner.config.claims.
+        expect: How the arms compare in it; see runner.config.claims.
+        margin: For `a ~ b`: the largest difference that counts as none.
+    """
+
+    says: str
+    measure: str
+    expect: str
+    margin: Positive | None = None
+
+    @field_validator("measure")
+    @classmethod
+    def _measure_parses(cls, text: str) -> str:
+        parse_measure(text)
+        return text
+
+    @field_validator("expect")
+    @classmethod
+    def _expectation_parses(cls, text: str) -> str:
+        parse_expectation(text)
+        return text
+
+    @model_validator(mode="after")
+    def _margin_belongs_to_equivalence(self) -> "Claim":
+        if ("~" in self.expect) != (self.margin is not None):
+            raise ValueError(
+                "margin: and `a ~ b` need each other: the largest difference of equals"
+            )
+        return self
+
+    @property
+    def measured(self) -> Measure:
+        return parse_measure(self.measure)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        return parse_expectation(self.expect)
+
+
+class Ensemble(Option):
+    """Networks whose class probabilities are averaged.
+
+    Attributes:
+        of: The arms that give members: all of the first seed, then all of the second, ...
+        size: Members of one ensemble. Disjoint groups of so many give the spread.
+    """
+
+    of: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    size: Annotated[int, Field(ge=2)]
+
+
+class Refine(Option):
+    """A random search after the grid: so many draws, log-uniform, around what the grid has chosen.
+
+    Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html.
+
+    Attributes:
+        of: The arms that are refined.
+        draws: Combinations of values; the grid's choice competes with them.
+        ranges: For each key a pair [from, to], or a factor f: from best/f to best·f.
+    """
+
+    of: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    draws: Count
+    ranges: Annotated[dict[str, Factor | Interval], Field(min_length=1)]
+
+
+class Study(Option):
+    """An experiment that compares.
+
+    Attributes:
+        question: What it is about.
+        source: Who claims it.
+        seeds: A number n for 0 ... n−1, or a list. Each arm is trained with each of them.
+        arms: Their overrides, by name; they come after those of the command line.
+        tune: Values to choose from, by key, separately for each arm. A key that an arm sets itself is
+            not tuned in it. Where the best value is the first or last of positive numbers, the range
+            goes on geometrically, at most twice.
+        tune_seeds: So many of the first seeds are used for tuning.
+        tune_by: What chooses; equals are told apart by val/loss. Never a number of the test split.
+        refine: A random search after `tune`, or none.
+        ensembles: By name; a claim uses them like arms.
+        claims: What is expected.
+    """
+
+    question: str
+    source: str
+    seeds: Seeds
+    arms: Annotated[dict[Name, Words], Field(min_length=1)]
+    tune: dict[str, Values] = Field(default_factory=dict)
+    tune_seeds: Count = 1
+    tune_by: str = "val/accuracy"
+    refine: Refine | None = None
+    ensembles: dict[Name, Ensemble] = Field(default_factory=dict)
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds one by one."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    @property
+    def tuning_seeds(self) -> list[int]:
+        return self.seed_list[: self.tune_seeds]
+
+    @property
+    def measures_time(self) -> bool:
+        """Whether seconds decide anything, so that runs must not share the machine."""
+        measures = [parse_measure(self.tune_by), *(claim.measured for claim in self.claims)]
+        return any(q.is_timed for measure in measures for q in measure.quantities)
+
+    @field_validator("tune_by")
+    @classmethod
+    def _never_chosen_by_test(cls, text: str) -> str:
+        if any(quantity.metric in TESTED for quantity in parse_measure(text).quantities):
+            raise ValueError(f"'{text}': the test split is not for choosing; use val/")
+        return text
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Study":
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if len(set(self.seed_list)) < len(self.seed_list):
+            yield "seeds: each seed once"
+        for name in self.ensembles.keys() & self.arms.keys():
+            yield f"'{name}' is an arm and an ensemble"
+        for arm, words in self.arms.items():
+            for word in words:
+                key = key_of(word)
+                if key.split(".")[0].split("/")[0] in RESERVED:
+                    yield f"arm '{arm}': {word}: the study sets {key} itself"
+        users = {f"ensemble '{name}'": e.of for name, e in self.ensembles.items()}
+        users |= {"refine.of": self.refine.of} if self.refine else {}
+        for user, arms in users.items():
+            for arm in arms:
+                if arm not in self.arms:
+                    yield f"{user}: {unknown(arm, self.arms)}"
+        for name, ensemble in self.ensembles.items():
+            members = len(ensemble.of) * len(self.seed_list)
+            if members < ensemble.size:
+                yield f"ensemble '{name}': size {ensemble.size}, but only {members} members"
+        for claim in self.claims:
+            for comparison in claim.comparisons:
+                yield from self._problems_of(claim, comparison)
+
+    def _problems_of(self, claim: Claim, comparison: Comparison) -> Iterator[str]:
+        sides = [side for side in (comparison.left, comparison.right) if side.arm is not None]
+        for side in sides:
+            known = self.ensembles if side.members else {**self.arms, **self.ensembles}
+            if side.arm not in known:
+                yield f"expect: {claim.expect}: {unknown(str(side.arm), known)}"
+        ensembles = [side.arm in self.ensembles for side in sides]
+        if any(ensembles):
+            if not all(ensembles):
+                yield f"expect: {comparison}: compare an ensemble with members(ensemble)"
+            if claim.measured.first.metric not in TESTED or claim.measured.second:
+                yield f"measure: {claim.measure}: an ensemble has {', '.join(TESTED)}"
+
+    def problems_in(self, arm: str, config: Any) -> Iterator[str]:
+        """What the claims measure and the runs of an arm would not have.
+
+        Args:
+            arm: One of the arms.
+            config: Its checked runner.config.schema.Config.
+        """
+        measures = [parse_measure(self.tune_by)] if self.tune else []
+        for claim in self.claims:
+            used = {side.arm for c in claim.comparisons for side in (c.left, c.right)}
+            measures += [claim.measured] if arm in used else []
+        for measure in measures:
+            for quantity in measure.quantities:
+                where = f"arm '{arm}': measure: {measure.text}: "
+                if quantity.epoch is not None and quantity.epoch > config.epochs:
+                    yield f"{where}there are only epochs={config.epochs}"
+                if quantity.metric.split("/")[0] in LAYER and not config.diagnostics.layers:
+                    yield f"{where}needs diagnostics=layers"
+                if quantity.layer and quantity.layer > num_layers(config.architecture):
+                    yield f"{where}the network has {num_layers(config.architecture)} layers"
+
+
+def key_of(word: str) -> str:
+    """The key that an override sets."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def unknown(name: str, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"unknown arm '{name}'{hint} Known: {', '.join(known) or 'none'}"
+
+
+def num_layers(architecture: Any) -> int:
+    """Layers with weights, the output layer counted."""
+    if isinstance(architecture, NIN):
+        return 9 if architecture.head == "gap" else 10
+    convolutions = len(architecture.channels) if isinstance(architecture, ConvNet) else 0
+    return convolutions + len(architecture.hidden) + 1

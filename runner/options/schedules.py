@@ -1,0 +1,69 @@
+"""Learning-rate schedules: the factor on `optimizer.lr` as a pure function of the step."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runner.options.option import Fraction, NonNegative, Option, Positive
+
+
+class Constant(Option):
+    """η stays as it is."""
+
+    name: Literal["constant"]
+    warmup_epochs: NonNegative
+
+    def decay(self, epoch: float, epochs: int) -> float:
+        return 1.0
+
+
+class Step(Option):
+    """η is multiplied by `gamma` at each of the points `at`, fractions of the run in (0, 1)."""
+
+    name: Literal["step"]
+    warmup_epochs: NonNegative
+    at: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, min_length=1)
+    ]
+    gamma: Positive
+
+    def decay(self, epoch: float, epochs: int) -> float:
+        # Not epoch >= point * epochs: 0.55 * 100 is a little more than 55.
+        return float(self.gamma ** sum(epoch / epochs >= point for point in self.at))
+
+
+class Exponential(Option):
+    """η·gamma^epoch, lowered a little at every step."""
+
+    name: Literal["exponential"]
+    warmup_epochs: NonNegative
+    gamma: Positive
+
+    def decay(self, epoch: float, epochs: int) -> float:
+        return float(self.gamma**epoch)
+
+
+class Cosine(Option):
+    """η falls to `final`·η along half a cosine. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983."""
+
+    name: Literal["cosine"]
+    warmup_epochs: NonNegative
+    final: Fraction
+
+    def decay(self, epoch: float, epochs: int) -> float:
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+Schedule = Annotated[Constant | Step | Exponential | Cosine, Field(discriminator="name")]
+
+
+def factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """The factor on η in step `step`, counted from 0 over the whole run.
+
+    During the first `warmup_epochs` epochs it also rises linearly, from 1/n in the first of the n
+    warm-up steps to 1 in the last. Goyal et al. 2017, https://arxiv.org/abs/1706.02677.
+    """
+    warmup_steps = schedule.warmup_epochs * steps_per_epoch
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return warmup * schedule.decay(step / steps_per_epoch, epochs)

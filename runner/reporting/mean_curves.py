@@ -1,0 +1,78 @@
+"""Mean curves over the seeds of each arm, for the figures and for TensorBoard."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from runner.studies.evidence import Evidence, read_run
+
+MEANS = "mean"  # outputs/<name>/mean/<arm>: what TensorBoard shows
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric over training: arrays of the same length, one entry for each epoch.
+
+    Attributes:
+        epochs, steps: Where.
+        mean: Over the runs that have a value there.
+        spread: Standard deviation over them; 0 where there is only one.
+    """
+
+    epochs: np.ndarray
+    steps: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+def metrics_of(evidence: Evidence, arm: str) -> list[str]:
+    """The names of all metrics that the runs of an arm have by epoch."""
+    names: dict[str, None] = {}
+    for seed in evidence.arms[arm].runs:
+        _, _, metrics = read_run(evidence.run(arm, seed))
+        for line in metrics[:2]:
+            names |= dict.fromkeys(line)
+    return [name for name in names if name not in ("epoch", "step", "seconds")]
+
+
+def curve(evidence: Evidence, arm: str, metric: str) -> Curve:
+    """The mean of one metric over the seeds of an arm."""
+    found: dict[int, tuple[int, list[float]]] = {}
+    for seed in evidence.arms[arm].runs:
+        _, _, metrics = read_run(evidence.run(arm, seed))
+        for line in metrics:
+            value = line.get(metric)
+            if value is not None and isfinite(value):
+                found.setdefault(line["epoch"], (line["step"], []))[1].append(value)
+    epochs = sorted(found)
+    values = [found[epoch][1] for epoch in epochs]
+    return Curve(
+        np.array(epochs),
+        np.array([found[epoch][0] for epoch in epochs]),
+        np.array([np.mean(v) for v in values]),
+        np.array([np.std(v, ddof=1) if len(v) > 1 else 0.0 for v in values]),
+    )
+
+
+def write_means(evidence: Evidence) -> None:
+    """Writes the mean curves of every arm as a TensorBoard run of its own."""
+    # TensorBoard's own writer: importing torch's would take seconds.
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    shutil.rmtree(evidence.folder / MEANS, ignore_errors=True)
+    for arm in evidence.arms:
+        writer = EventFileWriter(str(evidence.folder / MEANS / f"arm={arm}"))
+        for metric in metrics_of(evidence, arm):
+            line = curve(evidence, arm, metric)
+            for epoch, mean in zip(line.epochs, line.mean, strict=True):
+                value = Summary.Value(tag=metric, simple_value=float(mean))
+                event = Event(
+                    wall_time=time.time(), step=int(epoch), summary=Summary(value=[value])
+                )
+                writer.add_event(event)
+        writer.close()

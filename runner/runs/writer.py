@@ -1,0 +1,237 @@
+"""What one run writes from its first epoch to its result. It does not know who trains it."""
+
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torchmetrics
+from torch import Tensor
+
+from runner import __version__
+from runner.config.schema import Config
+from runner.runs.folder import RunFolder
+from runner.runs.tensorboard import Curves
+
+TESTED = ("test/loss", "test/accuracy", "test/error")
+
+
+class RunRecord:
+    """Metrics, curves, checkpoints and results of a run; finds out where an earlier process stopped.
+
+    A checkpoint is a dictionary with all that the rest of the run depends on, so that a resumed run
+    ends with the same bits: `epoch`, `global_step`, `seconds`, `state_dict`, `optimizer_states`, and
+    `best`: the epoch, `val/accuracy` and `state_dict` of the best epoch so far.
+
+    Args:
+        config: The run.
+        folder: Where to; locked by the caller.
+        up_to: Go on from no later epoch than this.
+        stack: With which runs it is trained as one, by how many workers; see runner.training.groups.
+
+    Attributes:
+        checkpoint: The state after the last finished epoch, or None before the first.
+        epoch: The number of finished epochs.
+
+    Raises:
+        CheckpointError: All checkpoints of an interrupted run are damaged.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        up_to: int | None = None,
+        stack: dict[str, Any] | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.stack = {"stack": stack} if stack else {}
+        self.checkpoint = folder.load_checkpoint("last", up_to) if config.resume else None
+        if self.checkpoint:
+            self.epoch: int = self.checkpoint["epoch"]
+            folder.keep_metrics(self.epoch)
+        else:
+            self.epoch = 0
+            folder.clear()
+        self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {"val/accuracy": -1.0})
+        values = config.model_dump(mode="json")
+        folder.write_config(values)
+        self.curves = Curves(folder.path, values, resumed_after=self.epoch or None)
+        self.saved_at = time.monotonic()
+
+    def start(self) -> None:
+        """The run is being trained."""
+        self.folder.write_status("running", epoch=self.epoch, **self.stack)
+
+    def interrupted(self) -> None:
+        """The run stops here for now."""
+        self.save()
+        self.folder.write_status("interrupted", epoch=self.epoch, **self.stack)
+
+    def add_epoch(
+        self,
+        epoch: int,
+        step: int,
+        seconds: float,
+        metrics: Mapping[str, float],
+        histograms: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """The metrics at the end of an epoch; epoch 0 is the untrained network.
+
+        Args:
+            epoch: Finished epochs.
+            step: Finished updates.
+            seconds: Spent in training steps so far.
+            metrics: By name; what is not finite is written as null.
+            histograms: For TensorBoard, by name.
+        """
+        shown = {name: finite_or_none(value) for name, value in metrics.items()}
+        self.curves.add_epoch(epoch, shown)
+        self.curves.add_histograms(epoch, histograms or {})
+        place = {"epoch": epoch, "step": step, "seconds": round(seconds, 6)}
+        self.folder.append_metrics({**place, **shown})
+
+    def add_checkpoint(self, state: dict[str, Any], val_accuracy: float) -> None:
+        """Keeps the state at the end of an epoch for `save`.
+
+        Args:
+            state: A checkpoint without `best`; its tensors are copied.
+            val_accuracy: In [0, 1]; the first of equally good epochs is the best.
+        """
+        state = copied(state)
+        self.epoch = state["epoch"]
+        if val_accuracy > self.best["val/accuracy"]:
+            self.best = {
+                "epoch": self.epoch,
+                "val/accuracy": val_accuracy,
+                "state_dict": state["state_dict"],
+            }
+        self.checkpoint = {**state, "best": self.best}
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() - self.saved_at >= self.config.trainer.checkpoint_seconds
+
+    def save(self) -> None:
+        """Writes the kept state as last.ckpt and best.ckpt, after all curves up to it."""
+        if self.checkpoint:
+            self.curves.flush()
+            self.folder.sync_metrics()
+            self.folder.save_checkpoint("best", self.best)
+            self.folder.save_checkpoint("last", self.checkpoint)
+        self.saved_at = time.monotonic()
+
+    def complete(
+        self,
+        test: Mapping[str, float],
+        probabilities: np.ndarray,
+        labels: np.ndarray,
+        parameters: int,
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        """The run is trained and tested: writes predictions, then the result, then the status."""
+        shown = {name: finite_or_none(value) for name, value in test.items()}
+        self.folder.write_predictions(probabilities, labels)
+        self.curves.add_result(self.epoch, shown)
+        last = self.folder.metrics()[-1]
+        result = self._result("complete", last, parameters, batch_size, device)
+        self.folder.write_result(result | shown)
+        self.folder.write_status("complete", epoch=self.epoch)
+
+    def diverged(self, step: int, parameters: int, batch_size: int, device: torch.device) -> None:
+        """The run ended at a step whose outcome is not finite: a result without numbers.
+
+        What is saved is the state after the last epoch, which was finite.
+        """
+        self.save()
+        last = self.folder.metrics()[-1]
+        result = self._result("diverged", dict.fromkeys(last), parameters, batch_size, device)
+        self.folder.write_result(result | {"epochs": self.epoch, "steps": step})
+        reason = f"the loss or the weights are not finite at step {step}"
+        self.folder.write_status("diverged", step=step, reason=reason)
+
+    def close(self) -> None:
+        self.curves.close()
+
+    def _result(
+        self,
+        status: str,
+        last: dict[str, Any],
+        parameters: int,
+        batch_size: int,
+        device: torch.device,
+    ) -> dict[str, Any]:
+        metrics = {k: v for k, v in last.items() if k not in ("epoch", "step", "seconds")}
+        rate = last["step"] / last["seconds"] if last["seconds"] else None
+        return {
+            "name": self.config.name,
+            "run": self.folder.path.name,
+            "status": status,
+            "seed": self.config.seed,
+            "epochs": last["epoch"],
+            "steps": last["step"],
+            "best_epoch": self.best.get("epoch"),
+            "parameters": parameters,
+            "device": device_name(device),
+            "precision": self.config.trainer.precision,
+            "threads": torch.get_num_threads(),
+            "train_seconds": last["seconds"],
+            "samples_per_second": rate and rate * batch_size,
+            "updates_per_second": rate,
+            "config_hash": self.config.hash,
+            "git_commit": git_commit(),
+            "versions": versions(),
+            **metrics,
+            **dict.fromkeys(TESTED),
+        }
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if abs(value) < float("inf") else None
+
+
+def copied(state: Any) -> Any:
+    """A state dictionary on the CPU that further training does not change."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, Mapping):
+        return {key: copied(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return [copied(value) for value in state]
+    return state
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@cache
+def git_commit() -> str | None:
+    """The commit of the runner's own checkout, with + where files differ from it; None elsewhere."""
+    command = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty=+"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        return found.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@cache
+def versions() -> dict[str, str]:
+    return {
+        "runner": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pytorch_lightning": str(pl.__version__),  # type: ignore[attr-defined]
+        "torchmetrics": torchmetrics.__version__,
+    }

@@ -1,0 +1,173 @@
+"""From the evidence to a verdict on each claim: confirmed, refuted or undecided, with the numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from runner.config.claims import Comparison, Measure, Term
+from runner.config.study import Claim
+from runner.studies.averaging import MissingMember
+from runner.studies.evidence import Evidence
+from runner.studies.statistics import ALPHA, Test, compare, holm, mean_interval
+
+CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison of a claim.
+
+    Attributes:
+        comparison: As the claim has it.
+        test: Its differences.
+        p: Corrected for all comparisons of the study.
+        left, right: The means of the two sides.
+        missing: Why values are missing, or nothing.
+        unit: What is paired: seeds, or groups of an ensemble's members.
+    """
+
+    comparison: Comparison
+    test: Test
+    p: float
+    left: float
+    right: float
+    missing: str = ""
+    unit: str = "seeds"
+
+    @property
+    def verdict(self) -> str:
+        if self.p >= ALPHA:
+            return UNDECIDED
+        return CONFIRMED if self.test.supports else REFUTED
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim with what became of it.
+
+    All comparisons of a chain have to be confirmed for it to be; one that is refuted refutes it.
+    """
+
+    claim: Claim
+    findings: list[Finding]
+
+    @property
+    def verdict(self) -> str:
+        found = [finding.verdict for finding in self.findings]
+        if REFUTED in found:
+            return REFUTED
+        return CONFIRMED if set(found) == {CONFIRMED} else UNDECIDED
+
+    @property
+    def advice(self) -> str:
+        """What would decide a claim that is undecided."""
+        if self.verdict != UNDECIDED:
+            return ""
+        open_ones = [finding for finding in self.findings if finding.verdict == UNDECIDED]
+        if missing := next((finding.missing for finding in open_ones if finding.missing), ""):
+            return missing
+        needed = [finding.test.seeds_needed for finding in open_ones]
+        numbers = [number for number in needed if number is not None]
+        if len(numbers) < len(needed):
+            return "no number of seeds up to 1000 would probably decide"
+        if open_ones[0].test.n < 2:
+            return f"{open_ones[0].test.method}: it takes at least {max(numbers)}"
+        return f"about {max(numbers)} {open_ones[0].unit} would probably decide"
+
+
+def judge(evidence: Evidence) -> list[Verdict]:
+    """A verdict for every claim of a study, with Holm's correction over all their comparisons."""
+    claims = evidence.study.claims
+    pairs = [(claim, comparison) for claim in claims for comparison in claim.comparisons]
+    tests = [_test(evidence, claim, comparison, len(pairs)) for claim, comparison in pairs]
+    corrected = holm([test.p for test, *_ in tests])
+    ensembles = evidence.study.ensembles
+    findings = iter(
+        Finding(
+            comparison,
+            test,
+            p,
+            left,
+            right,
+            missing,
+            "groups" if {comparison.left.arm, comparison.right.arm} & ensembles.keys() else "seeds",
+        )
+        for (_, comparison), (test, left, right, missing), p in zip(
+            pairs, tests, corrected, strict=True
+        )
+    )
+    return [Verdict(claim, [next(findings) for _ in claim.comparisons]) for claim in claims]
+
+
+def _test(
+    evidence: Evidence, claim: Claim, comparison: Comparison, comparisons: int
+) -> tuple[Test, float, float, str]:
+    """The test of a comparison, the means of its two sides and what is missing."""
+    measure, missing = claim.measured, ""
+    try:
+        left = evidence.values(measure, comparison.left)
+        right = evidence.values(measure, comparison.right)
+    except MissingMember as error:
+        left, right, missing = {}, {}, str(error)
+    if comparison.left.arm is None:
+        left = dict.fromkeys(right, comparison.left.factor)
+    if comparison.right.arm is None:
+        right = dict.fromkeys(left, comparison.right.factor)
+    differences = [left[unit] - right[unit] for unit in left if unit in right]
+    test = compare(differences, comparison.relation, claim.margin or 0.0, comparisons)
+    return (
+        test,
+        mean_interval(list(left.values()))[0],
+        mean_interval(list(right.values()))[0],
+        missing,
+    )
+
+
+def is_share(measure: Measure) -> bool:
+    """Whether a measure is in [0, 1] and read as a percentage."""
+    quantities = measure.quantities
+    return measure.operator != "/" and all(
+        not q.function and q.metric.endswith(("accuracy", "error")) for q in quantities
+    )
+
+
+def shown(measure: Measure, value: float) -> str:
+    """A value of a measure for people."""
+    if not isfinite(value):
+        return "–" if value != value else "never" if measure.first.function else "worst"
+    return f"{value:.2%}" if is_share(measure) else f"{value:.4g}"
+
+
+def explained(verdict: Verdict) -> list[str]:
+    """The numbers behind a verdict, a line for each comparison."""
+    measure = verdict.claim.measured
+    return [_explained(measure, finding) for finding in verdict.findings]
+
+
+def _explained(measure: Measure, finding: Finding) -> str:
+    test, comparison = finding.test, finding.comparison
+    sides = f"{_side(measure, comparison.left, finding.left)} {comparison.relation} " + _side(
+        measure, comparison.right, finding.right
+    )
+    if finding.missing:
+        return sides
+    if test.n < 2:
+        return f"{sides}; {test.method}"
+    if test.method == "sign test":
+        return f"{sides}; {test.agreeing} of {test.n} {finding.unit} agree, p = {finding.p:.2g} (sign test)"
+    low, high = shown(measure, test.low), shown(measure, test.high)
+    return (
+        f"{sides}; difference {shown(measure, test.mean)} [{low}, {high}], p = {finding.p:.2g},"
+        f" {test.n} {finding.unit}"
+    )
+
+
+def _side(measure: Measure, term: Term, mean: float) -> str:
+    if term.arm is None:
+        return shown(measure, mean) if isfinite(mean) else str(term)
+    return f"{term} {shown(measure, mean)}"
+
+
+def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    found = [verdict.verdict for verdict in verdicts]
+    return {name: found.count(name) for name in (CONFIRMED, REFUTED, UNDECIDED)}

@@ -1,0 +1,96 @@
+"""Which runs form a stack: those with the same shapes, and those that were one when they were interrupted."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.config.schema import Config
+from runner.runs.folder import RunFolder
+
+Job = tuple[Config, Path]
+
+# What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
+OWN = ("name", "resume", "study", "seed", "select", "init", "diagnostics")
+OWN_REGULARIZER = ("l1", "l2", "dropout", "dropout_input", "max_norm")
+OWN_TRAINER = ("checkpoint_seconds", "progress")
+
+
+@dataclass
+class Piece:
+    """Runs to train as one.
+
+    Attributes:
+        runs: Their places among the jobs.
+        workers: The stacks that they are dealt out to, each in a thread of its own.
+        how: What to tell of it.
+        again: They are a stack that was interrupted.
+    """
+
+    runs: list[int]
+    workers: int
+    how: str
+    again: bool = False
+
+
+def grouped(configs: Sequence[Config]) -> list[tuple[str, list[int]]]:
+    """What tells each group of stackable runs from the other groups, and the places of its runs."""
+    groups: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        groups.setdefault(json.dumps(shared_settings(config)), []).append(number)
+    settings: list[dict[str, Any]] = [json.loads(group) for group in groups]
+    varying = [
+        key
+        for key in dict.fromkeys(key for group in settings for key in group)
+        if any(group.get(key) != settings[0].get(key) for group in settings)
+    ]
+    whats = ["".join(f" {k}={group[k]}" for k in varying if k in group) for group in settings]
+    return [(what and f" with{what}", n) for what, n in zip(whats, groups.values(), strict=True)]
+
+
+def shared_settings(config: Config) -> dict[str, Any]:
+    """The settings, by dotted key, that all runs of a stack have in common."""
+    values = config.model_dump(mode="json", exclude=set(OWN))
+    for group in ("optimizer", "schedule"):
+        values[group] = {"name": values[group]["name"]}
+    for group, own in (("regularizer", OWN_REGULARIZER), ("trainer", OWN_TRAINER)):
+        values[group] = {key: v for key, v in values[group].items() if key not in own}
+    shared: dict[str, Any] = {}
+    for group, value in values.items():
+        keys = {f"{group}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {}
+        shared |= keys or {group: value}
+    return shared
+
+
+def former_stacks(jobs: dict[int, Job], max_width: int) -> list[Piece]:
+    """The stacks among the runs that were interrupted.
+
+    The last bits of a sum depend on how many runs are computed at once. Trained as one again, the runs
+    end with the bits that they would have had.
+    """
+    stacks: dict[tuple[str, int], list[int]] = {}
+    for number, (config, path) in jobs.items():
+        match RunFolder(path).stack:
+            case {"runs": str(runs), "workers": int(workers)} if config.resume and workers > 0:
+                stacks.setdefault((runs, workers), []).append(number)
+    return [
+        Piece(members, workers, "", again=True)
+        for (_, workers), members in stacks.items()
+        if 1 < len(members) <= max_width
+    ]
+
+
+def evenly(members: Sequence[int], width: int) -> Iterator[list[int]]:
+    """The members in as few pieces of at most `width` as possible, of nearly equal sizes."""
+    count = -(-len(members) // width)
+    for i in range(count):
+        yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
+
+
+def sizes(pieces: Sequence[Sequence[int]]) -> str:
+    """How many runs are trained at a time, in words."""
+    if len(pieces) == 1:
+        return "all as one" if len(pieces[0]) > 1 else "alone"
+    most = max(len(piece) for piece in pieces)
+    return f"{len(pieces)} stacks of up to {most}" if most > 1 else "one by one"

@@ -1,0 +1,32 @@
+"""How many CPU threads a network is trained with."""
+
+from functools import cache
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from runner.options.architectures import Architecture, Shape
+from runner.options.regularizers import Regularizer
+
+# Below this number of floating-point operations in a step's forward pass a second thread gains nothing,
+# and where the processor has other work, threads waiting for each other are many times slower than one.
+SMALL_STEP = 4e6
+ALL_THREADS = torch.get_num_threads()
+
+
+def set_threads(wanted: int | None, flops: float) -> None:
+    """Sets torch's threads: `wanted`, or by the operations of a step's forward pass.
+
+    The choice depends on the configuration alone, so that a run repeats itself bit by bit.
+    """
+    torch.set_num_threads(wanted or (1 if flops < SMALL_STEP else ALL_THREADS))
+
+
+@cache
+def forward_flops(
+    architecture: Architecture, shape: Shape, classes: int, regularizer: Regularizer
+) -> int:
+    """Floating-point operations of a network's forward pass for one example."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        architecture.build(shape, classes, regularizer).eval()(torch.empty(1, *shape))
+    return int(counter.get_total_flops())

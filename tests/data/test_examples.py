@@ -1,0 +1,228 @@
+"""Splits, subsets, standardisation, and batches as a function of (seed, epoch)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from pydantic import ValidationError
+from torch import Tensor
+
+from runner.data.examples import Dataset, Epoch, Split, _standardization, crop_flip, load, slices
+from runner.data.files import load_raw
+from runner.errors import DataError
+from runner.options.data import Data
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHARED = REPOSITORY.parent / "shared" / "data"
+FILES = sorted((REPOSITORY / "conf" / "data").glob("*.yaml"))
+
+
+def data(name: str = "digits", **settings: Any) -> Data:
+    """conf/data/<name>.yaml with some settings replaced."""
+    values = yaml.safe_load((REPOSITORY / "conf" / "data" / f"{name}.yaml").read_text())
+    return Data(**values | settings)
+
+
+def batches(dataset: Dataset, batch_size: int, seed: int = 0, epoch: int = 0) -> list[Any]:
+    passed = Epoch(dataset, batch_size, seed, epoch)
+    return [passed.batch(number) for number in range(len(dataset.train) // batch_size)]
+
+
+def tiny(examples: int = 30, shape: tuple[int, ...] = (2, 8, 16), augment: bool = False) -> Dataset:
+    """Images that all differ; example i has the label i."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(1, 256, (examples, *shape), dtype=torch.uint8, generator=random)
+    split = Split(images, torch.arange(examples))
+    return Dataset(split, split, split, 10, torch.tensor(1 / 255), torch.tensor(0.0), augment)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_files(file: Path) -> None:
+    assert data(file.stem).name == file.stem
+
+
+def test_splits() -> None:
+    dataset, raw = load(data()), load_raw("digits", None)
+    assert [len(s) for s in (dataset.train, dataset.val, dataset.test)] == [1024, 300, 473]
+    assert (dataset.shape, dataset.classes, dataset.augment) == ((1, 8, 8), 10, False)
+    for split, images, labels in (
+        (dataset.train, raw.train_images[:1024], raw.train_labels[:1024]),
+        (dataset.val, raw.train_images[1024:], raw.train_labels[1024:]),
+        (dataset.test, raw.test_images, raw.test_labels),
+    ):
+        np.testing.assert_array_equal(split.images, images)
+        np.testing.assert_array_equal(split.labels, labels)
+
+
+def test_same_settings_share_one_copy() -> None:
+    assert load(data()) is load(data())
+    assert (
+        load(data(standardize="global")).train.images is not load(data(val_size=301)).train.images
+    )
+    # One example is not all of them, though 1 == 1.0.
+    assert [len(load(data(train_size=size)).train) for size in (1.0, 1)] == [1024, 1]
+
+
+def test_classes_are_renumbered_in_the_given_order() -> None:
+    dataset, everything = load(data(classes=[7, 0, 3])), load(data())
+    assert dataset.classes == 3
+    for split in ("train", "val", "test"):
+        kept, full = getattr(dataset, split), getattr(everything, split)
+        pairs = [
+            (i, (7, 0, 3).index(y)) for i, y in enumerate(full.labels.tolist()) if y in (7, 0, 3)
+        ]
+        assert kept.labels.tolist() == [label for _, label in pairs]
+        assert torch.equal(kept.images, full.images[[i for i, _ in pairs]])
+
+
+@pytest.mark.parametrize(("size", "n"), [(10, 10), (57, 57), (0.25, 256), (1e-9, 1), (1023, 1023)])
+def test_train_size_takes_classes_in_turns(size: float, n: int) -> None:
+    full, subset = load(data()).train, load(data(train_size=size)).train
+    labels = full.labels.tolist()
+    turn = [labels[:i].count(label) for i, label in enumerate(labels)]
+    chosen = sorted(range(1024), key=lambda i: (turn[i], i))[:n]
+    assert subset.labels.tolist() == [labels[i] for i in chosen]
+    assert torch.equal(subset.images, full.images[chosen])
+    if n == 10:
+        assert sorted(subset.labels.tolist()) == list(range(10))
+
+
+def test_standardization() -> None:
+    plain = load(data(train_size=500))
+    x = plain.train.images.numpy() / 16
+    np.testing.assert_allclose(plain.inputs(plain.train.images), x, rtol=1e-6)
+
+    whole = load(data(train_size=500, standardize="global"))
+    np.testing.assert_allclose(
+        whole.inputs(whole.val.images),
+        (whole.val.images.numpy() / 16 - x.mean()) / x.std(),
+        atol=1e-5,
+    )
+    feature = load(data(train_size=500, standardize="per_feature"))
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    assert (std == 0).sum() > 3  # the corners are always blank
+    inputs = feature.inputs(feature.train.images).numpy()
+    np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(inputs.std(axis=0), std > 0, atol=1e-5)
+    expected = (feature.val.images.numpy() / 16 - mean) / np.where(std > 0, std, 1 / 16)
+    np.testing.assert_allclose(feature.inputs(feature.val.images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0, 7, 200, 255])
+def test_a_pixel_that_never_changes_becomes_0(value: int) -> None:
+    """Whatever its value and the number of examples: rounding must not give it a spread."""
+    images = torch.full((7001, 1, 1, 1), value, dtype=torch.uint8)
+    scale, shift = _standardization(images, 255, "per_feature")
+    assert (scale.item(), shift.item()) == (1, -value)
+
+
+def test_the_order_is_a_permutation_by_seed_and_epoch() -> None:
+    dataset = tiny()
+    orders = {
+        (seed, epoch): Epoch(dataset, 4, seed, epoch).order.tolist()
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert all(sorted(order) == list(range(30)) for order in orders.values())
+    assert len({tuple(order) for order in orders.values()}) == 9
+    torch.rand(5)  # torch's generator has no part in it, nor has the batch size
+    assert Epoch(dataset, 7, 2, 1).order.tolist() == orders[2, 1]
+
+
+def test_an_epoch_has_only_whole_batches() -> None:
+    dataset = tiny()
+    seen = torch.cat([targets for _, targets in batches(dataset, batch_size=7)]).tolist()
+    assert seen == Epoch(dataset, 7, 0, 0).order.tolist()[:28]
+    for inputs, targets in batches(dataset, batch_size=7):
+        assert (len(inputs), inputs.dtype, targets.dtype) == (7, torch.float32, torch.int64)
+        torch.testing.assert_close(inputs * 255, dataset.train.images[targets].float())
+    missed = [set(Epoch(dataset, 7, 0, epoch).order.tolist()[28:]) for epoch in range(3)]
+    assert len(set.union(*missed)) > 2  # others wait in other epochs
+
+
+def slow_crop(image: np.ndarray, top: int, left: int, mirror: int) -> np.ndarray:
+    _, height, width = image.shape
+    padded = np.pad(image, ((0, 0), (height // 8,) * 2, (width // 8,) * 2))
+    crop = padded[:, top : top + height, left : left + width]
+    return crop[:, :, ::-1] if mirror else crop
+
+
+def test_crop_flip() -> None:
+    images = tiny(60).train.images
+    crops = torch.tensor([[y, x, m] for y in range(3) for x in range(5) for m in (0, 1)] * 2)
+    expected = np.stack(
+        [slow_crop(i.numpy(), *c) for i, c in zip(images, crops.tolist(), strict=True)]
+    )
+    np.testing.assert_array_equal(crop_flip(images, crops), expected)
+    assert torch.equal(crop_flip(images, torch.tensor([[1, 2, 0]] * 60)), images)
+
+
+def test_augmentation_by_seed_and_epoch() -> None:
+    dataset = tiny(600, augment=True)
+    passed = Epoch(dataset, 100, 1, 2)
+    crops: Tensor | None = passed.crops
+    assert crops is not None
+    # Every one of the 3·5·2 crops of an 8×16 image, about equally often.
+    crop_counts = torch.unique(crops, dim=0, return_counts=True)[1]
+    assert (crops.amin(0).tolist(), crops.amax(0).tolist()) == ([0, 0, 0], [2, 4, 1])
+    assert len(crop_counts) == 30
+    assert crop_counts.max() < 45  # of 20, by chance
+    inputs, targets = passed.batch(3)
+    expected = [
+        slow_crop(dataset.train.images[target].numpy(), *crop)
+        for target, crop in zip(targets.tolist(), crops[300:400].tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(inputs * 255, np.stack(expected), rtol=1e-5)
+    assert torch.equal(Epoch(dataset, 100, 1, 2).batch(3)[0], inputs)
+    for seed, epoch in ((1, 3), (2, 2)):
+        assert not torch.equal(Epoch(dataset, 100, seed, epoch).crops, crops)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"val_size": 1324}, ("data.val_size=1324", "1324")),
+        ({"train_size": 1025}, ("data.train_size=1025", "1024")),
+        ({"classes": [3, 4], "val_size": 1}, ("data.classes=[3, 4]", "validation")),
+    ],
+)
+def test_settings_that_leave_nothing(settings: dict[str, Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(DataError) as error:
+        load(data(**settings))
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"classes": [3]},
+        {"classes": [0, 0]},
+        {"classes": [10]},
+        {"val_size": 0},
+        {"train_size": 0},
+        {"train_size": 1.5},
+        {"standardize": "zca"},
+    ],
+)
+def test_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        data(**settings)
+
+
+def test_slices() -> None:
+    assert [list(range(10)[part]) for part in slices(10, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert list(slices(0, 4)) == []
+
+
+@pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="MNIST is not at hand")
+@pytest.mark.parametrize(("kind", "std"), [("none", 9.4), ("global", 28.0)])
+def test_spread_of_z_on_mnist(kind: str, std: float) -> None:
+    """z = wᵀx with w ~ N(0, 1) has standard deviation √(n_in·E[x²]): 28 = √784 where E[x²] = 1."""
+    images = load(data("mnist", root=str(SHARED))).train.images[:2000]
+    scale, shift = _standardization(images, 255, kind)
+    x = (images * scale + shift).flatten(1)
+    w = torch.randn(784, 200, generator=torch.Generator().manual_seed(0))
+    assert (x @ w).std().item() == pytest.approx(std, rel=0.04)

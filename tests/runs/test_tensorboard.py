@@ -1,0 +1,105 @@
+"""What TensorBoard shows, read back from the event files with TensorBoard's own reader."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Command
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from runner.interrupts import Interrupted
+from runner.runs.folder import RunFolder
+from runner.training import build as train
+
+TINY = ["data.train_size=64", "trainer.progress=false", "epochs=3"]
+
+
+def events(root: Path) -> tuple[RunFolder, EventAccumulator]:
+    (path,) = (p.parent for p in root.glob("outputs/*/*/status.json"))
+    accumulator = EventAccumulator(str(path), size_guidance={"scalars": 0, "histograms": 0})
+    accumulator.Reload()
+    return RunFolder(path), accumulator
+
+
+def session(accumulator: EventAccumulator, tag: str) -> plugin_data_pb2.HParamsPluginData:
+    content = accumulator.SummaryMetadata(tag).plugin_data.content
+    return plugin_data_pb2.HParamsPluginData.FromString(content)
+
+
+def test_curves_agree_with_the_files(command: Command, tmp_path: Path) -> None:
+    command(*TINY)
+    folder, accumulator = events(tmp_path)
+    epochs = folder.metrics()
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
+        curve = accumulator.Scalars(name)
+        assert [point.step for point in curve] == [0, 1, 2, 3]
+        assert [point.value for point in curve] == pytest.approx([e[name] for e in epochs])
+    result = folder.result
+    assert result is not None
+    for name in ("test/loss", "test/accuracy", "test/error"):
+        (point,) = accumulator.Scalars(name)
+        assert (point.step, point.value) == (3, pytest.approx(result[name]))
+    assert "hp_metric" not in accumulator.Tags()["scalars"]
+
+
+def test_train_and_validation_share_a_chart(command: Command, tmp_path: Path) -> None:
+    command(*TINY)
+    _, accumulator = events(tmp_path)
+    (tag,) = accumulator.PluginTagToContent("custom_scalars")
+    (event,) = accumulator.Tensors(tag)
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
+    assert charts == {
+        "loss": ["train/loss", "val/loss"],
+        "accuracy": ["train/accuracy", "val/accuracy"],
+    }
+
+
+def test_settings_stand_in_hparams_and_text(command: Command, tmp_path: Path) -> None:
+    command("optimizer=momentum", "optimizer.lr=0.02", *TINY)
+    _, accumulator = events(tmp_path)
+    start = session(accumulator, "_hparams_/session_start_info").session_start_info
+    assert start.hparams["optimizer.name"].string_value == "momentum"
+    assert start.hparams["optimizer.lr"].number_value == 0.02
+    assert start.hparams["regularizer.batch_norm"].bool_value is False
+    assert not any(key.startswith("trainer.") for key in start.hparams)
+    assert session(accumulator, "_hparams_/session_end_info").HasField("session_end_info")
+    (text,) = accumulator.Tensors("config/text_summary")
+    assert "optimizer: {name: momentum, lr: 0.02, momentum: 0.9}" in str(text.tensor_proto)
+
+
+def test_diagnostics_write_statistics_and_histograms(command: Command, tmp_path: Path) -> None:
+    command("diagnostics=layers", "architecture.hidden=[5]", *TINY)
+    folder, accumulator = events(tmp_path)
+    scalars, histograms = accumulator.Tags()["scalars"], accumulator.Tags()["histograms"]
+    for layer in (1, 2):
+        for name in ("preactivation_std", "saturation", "gradient_std", "update_ratio"):
+            assert f"{name}/{layer}" in scalars
+            assert f"{name}/{layer}" in folder.metrics()[-1]
+        for name in ("weight", "preactivation", "activation", "gradient"):
+            assert [h.step for h in accumulator.Histograms(f"{name}/{layer}")] == [0, 1, 2, 3]
+            assert f"{name}/{layer}" in histograms
+    assert "update_ratio/1" not in folder.metrics()[0]
+
+
+def test_a_resumed_run_has_every_epoch_once(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_checkpoint = train.RunRecord.add_checkpoint
+
+    def killed(record: train.RunRecord, state: dict[str, object], accuracy: float) -> None:
+        if state["epoch"] == 2:  # its curves are written, its checkpoint is not
+            raise Interrupted(signal.SIGTERM)
+        add_checkpoint(record, state, accuracy)
+
+    monkeypatch.setattr(train.RunRecord, "add_checkpoint", killed)
+    assert command(*TINY).code == 143
+    monkeypatch.setattr(train.RunRecord, "add_checkpoint", add_checkpoint)
+    assert command(*TINY).code == 0
+    folder, accumulator = events(tmp_path)
+    assert [point.step for point in accumulator.Scalars("val/loss")] == [0, 1, 2, 3]
+    assert [line["epoch"] for line in folder.metrics()] == [0, 1, 2, 3]
+    assert torch.tensor([p.value for p in accumulator.Scalars("val/loss")]).isfinite().all()

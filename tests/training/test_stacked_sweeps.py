@@ -1,0 +1,366 @@
+"""Sweeps trained in stacks: their files, interruptions, faults, and which runs go together."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import Command
+from test_stacking import LOSSES, REGULARIZERS, TINY, configs_of, three_runs
+
+from runner.config.schema import Config
+from runner.errors import CheckpointError
+from runner.interrupts import Interrupted
+from runner.runs.folder import STATE, RunFolder
+from runner.training import build as train
+from runner.training import groups as grouping
+from runner.training import train as stacking
+from runner.training.plan import Plan
+from runner.training.stack import Stack
+from runner.training.workers import Machine
+
+
+def same_files(one: RunFolder, other: RunFolder) -> None:
+    """Two runs that left the same: keys, numbers up to rounding, and names of files."""
+    names = [
+        {re.sub(r"tfevents.*", "", p.name) for p in folder.path.rglob("*") if p.is_file()}
+        for folder in (one, other)
+    ]
+    # Which is there depends on how often a checkpoint was written.
+    assert names[0] ^ names[1] <= {"previous.ckpt"}
+    assert one.status == other.status
+    for a, b in zip(one.metrics(), other.metrics(), strict=True):
+        assert list(a) == list(b)
+        for key in a.keys() - {"seconds"}:
+            # Statistics of layers count units beside a threshold, one of which may cross it.
+            assert a[key] == pytest.approx(b[key], rel=1e-3, abs=1e-3 if "/" in key else 0), key
+    result, expected = one.result, other.result
+    assert result is not None
+    assert expected is not None
+    assert list(result) == list(expected)
+    for key in ("status", "seed", "epochs", "steps", "best_epoch", "parameters", "config_hash"):
+        assert result[key] == expected[key], key
+    if one.status == "complete":
+        for key in ("test/loss", "val/loss", "train/loss"):
+            assert result[key] == pytest.approx(expected[key], rel=LOSSES)
+        probabilities, labels = one.predictions()
+        others, other_labels = other.predictions()
+        assert probabilities == pytest.approx(others, abs=1e-5)
+        assert (labels == other_labels).all()
+        assert probabilities.dtype == others.dtype
+
+
+def mixed_runs() -> list[Config]:
+    """Runs of one stack that differ in all that they may."""
+    return configs_of(
+        ["seed=0"],
+        ["seed=1", "regularizer.dropout=0.5", "select=best"],
+        ["seed=2", "regularizer.dropout_input=0.2", "optimizer.lr=0.01", "diagnostics=layers"],
+        ["seed=3", "init=glorot_uniform", "init.bias=normal", "regularizer.l1=1e-3"],
+        ["seed=4", "optimizer.lr=3e38"],
+        common=["optimizer=adam", "architecture.activation=tanh"],
+    )
+
+
+def test_stacked_and_alone_leave_the_same_files(tmp_path: Path) -> None:
+    configs = mixed_runs()
+    ended: list[int] = []
+    told: list[str] = []
+    jobs = [(config, tmp_path / f"stacked{i}") for i, config in enumerate(configs)]
+    stacking.train_all(jobs, told.append, lambda number, how: ended.append(number), width=5)
+    assert sorted(ended) == [0, 1, 2, 3, 4]
+    assert told == ["5 runs, all as one (width=5)"]
+    for i, config in enumerate(configs):
+        folder = train.run(config, tmp_path / f"alone{i}")
+        same_files(RunFolder(tmp_path / f"stacked{i}"), folder)
+    assert RunFolder(tmp_path / "stacked4").status == "diverged"
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
+    """Makes the next stack stop in the middle of an epoch."""
+    step, left = Stack.step, [epochs * 8 + 3]
+
+    def interrupted(self: Stack, number: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            monkeypatch.setattr(Stack, "step", step)
+            raise error
+        step(self, number)
+
+    monkeypatch.setattr(Stack, "step", interrupted)
+
+
+def test_an_interrupted_stack_resumes_stacked_and_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = three_runs("adam", "dropout", "mlp")
+    interrupt_after(monkeypatch, 2, Interrupted(2))
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    with pytest.raises(Interrupted):
+        stacking.train_all(jobs, print, width=3)
+    assert [RunFolder(path).status for _, path in jobs] == ["interrupted"] * 3
+    assert [len(RunFolder(path).metrics()) for _, path in jobs] == [3] * 3
+    train.run(*jobs[0])
+    late = configs[0].model_copy(update={"seed": 9})
+    jobs.append((late, tmp_path / "late"))  # a fresh run joins two that go on
+    stacking.train_all(jobs[1:], print, width=3)
+    for i, (config, path) in enumerate(jobs):
+        same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+
+
+def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
+    configs = three_runs("adam_uncorrected", "batch_norm", "mlp")
+    short = [config.model_copy(update={"epochs": 2}) for config in configs]
+    for i, config in enumerate(short):
+        config = config.model_copy(update={"schedule": configs[i].schedule})
+        train.run(config, tmp_path / f"{i}")
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    stacking.train_all(jobs, print, width=3)
+    for i, (config, path) in enumerate(jobs):
+        same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+
+
+def saved(path: Path, *epochs: int, **status: Any) -> RunFolder:
+    """A run that was saved after these epochs."""
+    folder = RunFolder(path)
+    folder.path.mkdir()
+    folder.write_status(**({"status": "interrupted", "epoch": max(epochs, default=0)} | status))
+    for epoch in epochs:
+        folder.save_checkpoint("last", dict.fromkeys(STATE, 0) | {"epoch": epoch})
+    return folder
+
+
+def test_the_last_epoch_that_a_killed_stack_has_in_common(tmp_path: Path) -> None:
+    ahead, behind = saved(tmp_path / "a", 1, 2, 3), saved(tmp_path / "b", 1, 2)
+    common = stacking.last_common_epoch
+    assert common([ahead, ahead]) == 3
+    assert common([ahead, behind]) == 2
+    begun = {"status": "running", "epoch": 0}
+    first, never = saved(tmp_path / "c", 1, **begun), saved(tmp_path / "d", **begun)
+    assert common([first, never]) == 0  # killed in its first save
+    # Nothing that was saved is thrown away for a run that has lost what it had.
+    once, lost = saved(tmp_path / "e", 7), saved(tmp_path / "f", status="interrupted", epoch=7)
+    assert common([once, lost]) == 7
+    assert common([ahead, never]) is None
+    last = behind.path / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1])
+    (behind.path / "checkpoints/previous.ckpt").unlink()
+    assert common([ahead, behind]) == 3
+
+
+def test_going_back_leaves_nothing_later_behind(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "a", 1, 2, 3)
+    found = folder.load_checkpoint("last", up_to=2)
+    assert found is not None and found["epoch"] == 2
+    found = folder.load_checkpoint("last")
+    assert found is not None and found["epoch"] == 2
+    assert folder.epochs_kept() == {2}
+
+
+def test_sums_that_are_no_text(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "a", 2)
+    (folder.path / "checkpoints/SHA256SUMS").write_bytes(bytes(range(256)))
+    assert folder.epochs_kept() == set()
+    with pytest.raises(CheckpointError):
+        folder.load_checkpoint("last")
+
+
+def test_a_stack_that_cannot_begin_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
+    interrupt_after(monkeypatch, 2, Interrupted(2))
+    with pytest.raises(Interrupted):
+        stacking.train_all(jobs, print, width=3)
+
+    def unreadable(folders: object) -> int:
+        raise OSError("cannot be read")
+
+    monkeypatch.setattr(stacking, "last_common_epoch", unreadable)
+    told: list[str] = []
+    stacking.train_all(jobs, told.append, width=3)
+    assert told[0] == "3 runs, as one again"
+    assert {RunFolder(path).status for _, path in jobs} == {"complete"}
+
+
+def test_out_of_memory_halves_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = three_runs("sgd", "plain", "mlp") + three_runs("sgd", "norms", "mlp")
+    widths = []
+    step = Stack.step
+
+    def small_machine(self: Stack, number: int) -> None:
+        widths.append(len(self.modules))
+        if len(self.modules) > 3:
+            raise torch.OutOfMemoryError("no room")
+        step(self, number)
+
+    monkeypatch.setattr(Stack, "step", small_machine)
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    told: list[str] = []
+    stacking.train_all(jobs, told.append, width=6)
+    assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 6
+    assert sorted(set(widths)) == [3, 6]
+    assert told == [
+        "6 runs, all as one (width=6)",
+        "6 runs, 2 stacks of up to 3 (more did not fit into memory)",
+    ]
+
+
+def test_a_stack_that_fails_goes_on_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(monkeypatch, 1, RuntimeError("broken"))
+    jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
+    ended: list[int] = []
+    told: list[str] = []
+    stacking.train_all(jobs, told.append, lambda number, how: ended.append(number), width=3)
+    assert sorted(ended) == [0, 1, 2]
+    assert {RunFolder(path).status for _, path in jobs} == {"complete"}
+    assert told[1] == "3 runs, 2 stacks of up to 2 (to find which fails: RuntimeError: broken)"
+
+
+def test_what_cannot_be_stacked_is_trained_one_by_one(tmp_path: Path) -> None:
+    """Stacked, torch's batch normalisation takes no bfloat16."""
+    own = [[f"seed={seed}", "trainer.precision=bf16-mixed"] for seed in range(2)]
+    configs = configs_of(*own, common=REGULARIZERS["batch_norm"])
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    told: list[str] = []
+    stacking.train_all(jobs, told.append)
+    assert told[0].startswith("2 runs, one by one (the measurement failed: RuntimeError: ")
+    assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 2
+
+
+def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
+    jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
+    refused: list[int] = []
+    with RunFolder(tmp_path / "1").lock():
+        stacking.train_all(jobs, print, refused=lambda n, error: refused.append(n), width=3)
+    assert refused == [1]
+    assert RunFolder(tmp_path / "2").status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("override", "together"),
+    [
+        ("seed=5", True),
+        ("select=best", True),
+        ("init=orthogonal", True),
+        ("optimizer.lr=0.5", True),
+        ("schedule.warmup_epochs=1", True),
+        ("regularizer.l2=0.1", True),
+        ("regularizer.dropout=0.5", True),
+        ("regularizer.max_norm=1.0", True),
+        ("diagnostics=layers", True),
+        ("trainer.checkpoint_seconds=0", True),
+        ("data.train_size=128", False),
+        ("data.standardize=global", False),
+        ("architecture.hidden=[50]", False),
+        ("architecture.activation=tanh", False),
+        ("loss=quadratic", False),
+        ("batch_size=tiny", False),
+        ("epochs=3", False),
+        ("optimizer=adam", False),
+        ("schedule=cosine", False),
+        ("regularizer.batch_norm=true", False),
+        ("trainer.precision=bf16-mixed", False),
+    ],
+)
+def test_which_runs_are_stacked(override: str, together: bool) -> None:
+    groups = grouping.grouped(configs_of([], [override]))
+    assert len(groups) == 2 - together
+    name = override.split("=")[0]
+    assert all((name in what) is not together for what, _ in groups)
+
+
+def test_two_workers_train_the_same_runs(tmp_path: Path) -> None:
+    configs = three_runs("adam", "dropout", "mlp")
+    with Machine(configs, workers=2) as machine:
+        modules = [machine.built(config) for config in configs]
+        stacks = machine.stacks(modules)
+        assert sorted(len(stack.modules) for stack in stacks) == [1, 2]
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    stacking.train_stack(grouping.Piece([0, 1, 2], 2, ""), jobs, print, print)
+    for i, config in enumerate(configs):
+        same_files(RunFolder(tmp_path / f"{i}"), train.run(config, tmp_path / f"alone{i}"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_stack_on_a_gpu_is_the_runs_alone(tmp_path: Path) -> None:
+    for regularizer in REGULARIZERS:
+        configs = three_runs("adam", regularizer, "convnet")
+        jobs = [(config, tmp_path / f"{regularizer}{i}") for i, config in enumerate(configs)]
+        stacking.train_all(jobs, print, width=3)
+        for i, (config, path) in enumerate(jobs):
+            same_files(RunFolder(path), train.run(config, tmp_path / f"{regularizer}{i}alone"))
+
+
+# Through the command line
+
+
+SWEEP = [
+    "-m",
+    "architecture.hidden=[20],[30]",
+    "optimizer.lr=0.1,0.5,3e38",
+    "seed=0,1",
+    *TINY,
+    "architecture.activation=tanh",
+]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return sorted(csv.DictReader(path.read_text().splitlines()), key=lambda row: row["run"])
+
+
+def test_a_sweep_ends_the_same_stacked_and_one_by_one(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacking, "fastest_plan", lambda *_: Plan(4, 1, "for the test"))
+    interrupt_after(monkeypatch, 2, Interrupted(15))
+    assert command(*SWEEP).code == 143
+    finished = command(*SWEEP)
+    assert finished.code == 0, finished.err
+    assert "3 runs with architecture.hidden=[20], as one again\n" in finished.out
+    assert "3 runs with architecture.hidden=[20], all as one (for the test)\n" in finished.out
+    assert len(re.findall(r"^\[ ?\d+/12\]", finished.out, re.MULTILINE)) == 12
+    (tmp_path / "outputs").rename(tmp_path / "stacked")
+    assert command(*SWEEP, "hydra/launcher=basic").code == 0
+    one, other = (table(tmp_path / d / "runs" / "sweep.csv") for d in ("stacked", "outputs"))
+    for a, b in zip(one, other, strict=True):
+        assert list(a) == list(b)
+        for key in a.keys() - {"seconds"}:
+            number = re.fullmatch(r"[0-9.e-]+", a[key])
+            assert (
+                (float(a[key]) == pytest.approx(float(b[key]), rel=1e-4))
+                if number
+                else a[key] == b[key]
+            )
+    for folder in (tmp_path / "stacked" / "runs").glob("*-*"):
+        basic = tmp_path / "outputs" / "runs" / folder.name
+        same_files(RunFolder(folder), RunFolder(basic))
+        assert (folder / ".hydra/config.yaml").read_text() == (
+            basic / ".hydra/config.yaml"
+        ).read_text()
+        for name in ("hydra.yaml", "overrides.yaml"):
+            assert hydra_file(folder, name) == hydra_file(basic, name)
+        assert " runs with architecture.hidden=" in (folder / "run.log").read_text()
+
+
+def hydra_file(folder: Path, name: str) -> Any:
+    """One of Hydra's files, without what names the launcher."""
+    values = yaml.safe_load((folder / ".hydra" / name).read_text())
+    if name == "hydra.yaml":
+        del values["hydra"]["launcher"], values["hydra"]["runtime"]["choices"]["hydra/launcher"]
+        for key in ("hydra", "task"):
+            overrides = values["hydra"]["overrides"][key]
+            values["hydra"]["overrides"][key] = [o for o in overrides if "launcher=" not in o]
+        del values["hydra"]["job"]["id"], values["hydra"]["job"]["num"]
+    return values
+
+
+def test_a_stack_of_one_is_an_ordinary_run(command: Command, tmp_path: Path) -> None:
+    finished = command("-m", "seed=0,1", *TINY, "hydra.launcher.width=1")
+    assert finished.code == 0
+    assert finished.out.count("2 runs, one by one (width=1)") == 1
