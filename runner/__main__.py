@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -111,19 +112,30 @@ def train_pending(
     pending = [job for job in jobs if not (finished(job) and job.config.resume)]
     if pending:
         import_torch()
-        from runner.training import build as train
+        from runner.training.build import prepare
 
-        train.prepare([*(job.config for job in pending), *all_configs])
+        prepare([*(job.config for job in pending), *all_configs])
         reserve(pending, multirun)
-        launch(pending, train.run, multirun, alone)
+        launch(pending, trained, multirun, alone)
     return len(pending)
+
+
+def trained(config: Config, path: Path) -> RunFolder:
+    """The folder of one run, once it is trained."""
+    from runner.training.train import train_all
+
+    def refuse_run(_: int, error: Exception) -> None:
+        raise error
+
+    train_all([(config, path)], lambda line: None, refused=refuse_run)
+    return RunFolder(path)
 
 
 def import_torch() -> None:
     """Imports what trains. It takes seconds, a quarter of them to look for garbage that there is not."""
-    if "runner.training.build" not in sys.modules:
+    if "runner.training.train" not in sys.modules:
         gc.disable()
-        import runner.training.build  # noqa: F401
+        import runner.training.train  # noqa: F401
 
         gc.freeze()  # nor is any of it worth looking at later
         gc.enable()

@@ -93,16 +93,14 @@ def _child(
 
 def at_step(number: int, signal_number: int = signal.SIGKILL) -> None:
     """A fault: the process gets a signal in its update of this number, of a run or a stack."""
-    from runner.training.module import RunModule
-    from runner.training.stack import Stack
+    from runner.training.module import RunsModule
 
-    left = [number]
-    for owner in (RunModule, Stack):
+    left, original = [number], RunsModule.step
 
-        def step(*arguments: object, original: Callable[..., object] = owner.step) -> object:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal_number)
-            return original(*arguments)
+    def step(module: RunsModule, number: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal_number)
+        original(module, number)
 
-        owner.step = step  # type: ignore[assignment, method-assign]
+    RunsModule.step = step  # type: ignore[method-assign]

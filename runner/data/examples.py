@@ -1,4 +1,4 @@
-"""Data sets as tensors in memory, their splits, and an epoch's batches as a function of (seed, epoch)."""
+"""Data sets as tensors in memory, their splits, and the batches of an epoch by (seed, epoch) alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -62,40 +62,43 @@ class Dataset:
         return replace(self, **splits, scale=self.scale.to(device), shift=self.shift.to(device))
 
 
-class Epoch:
-    """The batches of one pass over the training split: a pure function of (seed, epoch).
+def epoch_order(data: Dataset, seed: int, epoch: int) -> "Tensor":
+    """The order of the training examples in an epoch: a permutation (n,), by seed and epoch alone."""
+    import torch
 
-    Every batch has `batch_size` examples. The fewer than `batch_size` that are left over at the end
-    of the permutation wait for another epoch.
+    from runner.randomness import generator
+
+    return torch.randperm(len(data.train), generator=generator(seed, "order", epoch))
+
+
+def epoch_crops(data: Dataset, seed: int, epoch: int) -> "Tensor":
+    """Where each image of an epoch is cropped and whether it is mirrored, (n, 3): see `crop_flip`."""
+    import torch
+
+    from runner.randomness import generator
+
+    _, height, width = data.shape
+    limits = torch.tensor([2 * (height // 8) + 1, 2 * (width // 8) + 1, 2])
+    draws = torch.rand(len(data.train), 3, generator=generator(seed, "augment", epoch))
+    return (draws * limits).long()
+
+
+def batch(data: Dataset, examples: "Tensor", crops: "Tensor | None") -> "tuple[Tensor, Tensor]":
+    """Inputs (runs, batch, channels, height, width) float32 and targets (runs, batch) int64.
+
+    Args:
+        data: Its training split is used.
+        examples: Numbers of the training examples, (runs, batch).
+        crops: As `crop_flip` takes them, (runs, batch, 3); None leaves the images as they are.
     """
-
-    def __init__(self, data: Dataset, batch_size: int, seed: int, epoch: int) -> None:
-        import torch
-
-        from runner.randomness import generator
-
-        n = len(data.train)
-        device = data.train.labels.device
-        self.data = data
-        self.batch_size = batch_size
-        self.order = torch.randperm(n, generator=generator(seed, "order", epoch)).to(device)
-        self.crops = None
-        if data.augment:
-            _, height, width = data.shape
-            random = generator(seed, "augment", epoch)
-            limits = torch.tensor([2 * (height // 8) + 1, 2 * (width // 8) + 1, 2])
-            self.crops = (torch.rand(n, 3, generator=random) * limits).long().to(device)
-
-    def batch(self, number: int) -> "tuple[Tensor, Tensor]":
-        """Inputs (batch, channels, height, width) float32 and targets (batch,) int64."""
-        places = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        indices = self.order[places]
-        images = self.data.train.images.index_select(0, indices)
-        if self.crops is not None:
-            images = crop_flip(images, self.crops[places])
-        device = self.data.scale.device
-        inputs = self.data.inputs(images.to(device))
-        return inputs, self.data.train.labels.index_select(0, indices).to(device)
+    device = data.scale.device
+    numbers = examples.flatten()
+    images = data.train.images.index_select(0, numbers)
+    if crops is not None:
+        images = crop_flip(images, crops.flatten(0, 1))
+    targets = data.train.labels.index_select(0, numbers).view(examples.shape)
+    inputs = data.inputs(images.to(device))
+    return inputs.unflatten(0, examples.shape), targets.to(device)
 
 
 def crop_flip(images: "Tensor", crops: "Tensor") -> "Tensor":

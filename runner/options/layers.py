@@ -53,6 +53,38 @@ class Layer(nn.Module):
         return a
 
 
+class BatchNorm(nn.Module):
+    """ẑ = (z − μ)/√(σ² + ε), y = γẑ + β, for each unit or channel, in float32.
+
+    μ and σ² are the batch's in training, and their running averages afterwards. In mixed precision z may
+    be bfloat16, in which averages over a batch have too few digits.
+
+    Args:
+        units: Of z, (batch, units) or (batch, units, height, width).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(units))  # γ
+        self.bias = nn.Parameter(torch.zeros(units))  # β
+        self.register_buffer("running_mean", torch.zeros(units))
+        self.register_buffer("running_var", torch.ones(units))
+        self.eps, self.momentum = 1e-5, 0.1
+
+    def forward(self, z: Tensor) -> Tensor:
+        # torch's own kernels. Which one torch.nn would take depends, on a GPU, on how z lies in memory,
+        # and vmap has no answer to that for the z of several runs.
+        y: Tensor = torch.native_batch_norm(
+            z.float() if z.dtype == torch.bfloat16 else z,
+            self.weight, self.bias, self.running_mean, self.running_var,
+            self.training, self.momentum, self.eps,
+        )[0]  # fmt: skip
+        return y.to(z.dtype)
+
+
 class Dropout(nn.Module):
     """Sets each unit to 0 with probability `rate` in training and divides the others by 1 − rate.
 
@@ -136,7 +168,7 @@ class Builder:
         return [
             Layer(
                 nn.Linear(n_in, n_out, bias=not batch_norm),
-                nn.BatchNorm1d(n_out) if batch_norm else None,
+                BatchNorm(n_out) if batch_norm else None,
                 self.activation(),
                 *self._dropout(self.regularizer.dropout),
             )
@@ -150,7 +182,7 @@ class Builder:
         batch_norm = self.regularizer.batch_norm
         return Layer(
             nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=not batch_norm),
-            nn.BatchNorm2d(n_out) if batch_norm else None,
+            BatchNorm(n_out) if batch_norm else None,
             self.activation(),
             *([pool] if pool else []),
             *(self._dropout(self.regularizer.dropout) if end else []),

@@ -4,8 +4,9 @@ torch.optim does the arithmetic, fused into one kernel where it has one. Each cl
 the lecture's symbols and where torch.optim differs from it.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,14 +18,34 @@ if TYPE_CHECKING:
     Params = Iterable[Tensor]
 
 
-class SGD(Option):
+class UpdateRule(Option):
+    """What all update rules have.
+
+    Attributes:
+        lr: η.
+        elementwise: Whether each parameter is updated from its own gradient alone, so that the tensors
+            of several runs can be updated as one. Runs with a rule that is not are trained alone.
+    """
+
+    elementwise: ClassVar[bool] = False
+
+    name: str
+    lr: Positive
+
+    @abstractmethod
+    def build(self, params: "Params") -> "optim.Optimizer":
+        """The rule as a torch optimizer of these parameters."""
+
+
+class SGD(UpdateRule):
     """w ← w − ηg.
 
     Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586.
     """
 
+    elementwise = True
+
     name: Literal["sgd"]
-    lr: Positive
 
     def build(self, params: "Params") -> "optim.Optimizer":
         from torch import optim
@@ -32,15 +53,16 @@ class SGD(Option):
         return optim.SGD(params, lr=self.lr, fused=True)
 
 
-class Momentum(Option):
+class Momentum(UpdateRule):
     """v ← μv − ηg; w ← w + v.
 
     torch keeps −v/η instead of v. The two agree while η is constant; under a schedule torch rescales
     past gradients by the new η. Polyak 1964, https://doi.org/10.1016/0041-5553(64)90137-5.
     """
 
+    elementwise = True
+
     name: Literal["momentum"]
-    lr: Positive
     momentum: Fraction
 
     def build(self, params: "Params") -> "optim.Optimizer":
@@ -49,7 +71,7 @@ class Momentum(Option):
         return optim.SGD(params, lr=self.lr, momentum=self.momentum, fused=True)
 
 
-class Nesterov(Option):
+class Nesterov(UpdateRule):
     """v ← μv − ηg(w + μv); w ← w + v: the gradient at the point that the momentum leads to.
 
     torch stores ŵ = w + μv, the lecture's change of variables, for which the gradient is taken at the
@@ -57,8 +79,9 @@ class Nesterov(Option):
     Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
     """
 
+    elementwise = True
+
     name: Literal["nesterov"]
-    lr: Positive
     momentum: Annotated[float, Field(gt=0, lt=1)]
 
     def build(self, params: "Params") -> "optim.Optimizer":
@@ -67,15 +90,16 @@ class Nesterov(Option):
         return optim.SGD(params, lr=self.lr, momentum=self.momentum, nesterov=True, fused=True)
 
 
-class AdaGrad(Option):
+class AdaGrad(UpdateRule):
     """c ← c + g²; w ← w − ηg / (√c + ε).
 
     The lecture writes no ε; without it a weight whose gradient is always zero becomes 0/0.
     Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
     """
 
+    elementwise = True
+
     name: Literal["adagrad"]
-    lr: Positive
     eps: Positive
 
     def build(self, params: "Params") -> "optim.Optimizer":
@@ -87,7 +111,7 @@ class AdaGrad(Option):
         return optim.Adagrad(params, lr=self.lr, eps=self.eps, fused=on_cpu)
 
 
-class RMSProp(Option):
+class RMSProp(UpdateRule):
     """c ← αc + (1−α)g²; w ← w − ηg / (√c + ε).
 
     Hinton's lecture takes α = 0.9 where torch's default is 0.99. c starts at zero and is not
@@ -95,8 +119,9 @@ class RMSProp(Option):
     Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     """
 
+    elementwise = True
+
     name: Literal["rmsprop"]
-    lr: Positive
     alpha: Fraction
     eps: Positive
 
@@ -106,15 +131,16 @@ class RMSProp(Option):
         return optim.RMSprop(params, lr=self.lr, alpha=self.alpha, eps=self.eps)
 
 
-class Adam(Option):
+class Adam(UpdateRule):
     """m ← β₁m + (1−β₁)g; c ← β₂c + (1−β₂)g²; w ← w − η·m̂ / (√ĉ + ε).
 
     m̂ = m/(1−β₁ᵗ) and ĉ = c/(1−β₂ᵗ) correct the bias of averages that start at zero.
     Kingma & Ba 2015, https://arxiv.org/abs/1412.6980.
     """
 
+    elementwise = True
+
     name: Literal["adam"]
-    lr: Positive
     beta1: Fraction
     beta2: Fraction
     eps: Positive
@@ -126,7 +152,7 @@ class Adam(Option):
         return optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, fused=True)
 
 
-class AdamUncorrected(Option):
+class AdamUncorrected(UpdateRule):
     """m ← β₁m + (1−β₁)g; c ← β₂c + (1−β₂)g²; w ← w − ηm / (√c + ε): Adam as the lecture has it.
 
     With β = (0.9, 0.999) its steps are 3.16 times Adam's at t = 1, 6.57 times at t = 12 and 1.26
@@ -134,8 +160,9 @@ class AdamUncorrected(Option):
     correction of its §3.
     """
 
+    elementwise = True
+
     name: Literal["adam_uncorrected"]
-    lr: Positive
     beta1: Annotated[float, Field(ge=0, le=0.9999)]
     beta2: Annotated[float, Field(ge=0, le=0.9999)]
     eps: Positive
@@ -157,15 +184,16 @@ class AdamUncorrected(Option):
         return adam
 
 
-class AdamW(Option):
+class AdamW(UpdateRule):
     """Adam, and w ← w − ηλw beside it: weight decay decoupled from the gradient.
 
     `weight_decay` is λ. It acts on every parameter and is no part of the cost; `regularizer.l2` is,
     and goes through Adam's division. Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
     """
 
+    elementwise = True
+
     name: Literal["adamw"]
-    lr: Positive
     beta1: Fraction
     beta2: Fraction
     eps: Positive

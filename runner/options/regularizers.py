@@ -1,14 +1,10 @@
-"""Regularisation: the penalty in the cost, and the settings that networks are built with."""
+"""Regularisation: the settings of the cost and of the networks."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from runner.options.option import Fraction, NonNegative, Option
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Regularizer(Option):
@@ -31,24 +27,3 @@ class Regularizer(Option):
     dropout_input: Fraction
     batch_norm: bool
     max_norm: Annotated[float, Field(gt=0)] | None
-
-
-def penalty(weights: Iterable["Tensor"], l1: float, l2: float) -> "Tensor | float":
-    """l1·Σ|w| + (l2/2)·Σw². Its gradient is l1·sign(w) + l2·w."""
-    cost: Tensor | float = 0.0
-    for w in weights:
-        if l1:
-            cost = cost + l1 * w.abs().sum()
-        if l2:
-            cost = cost + l2 / 2 * w.square().sum()
-    return cost
-
-
-def limit_norm(weights: Iterable["Tensor"], max_norm: float) -> None:
-    """Scales the weights into each unit down, in place, to a norm of at most `max_norm`.
-
-    A weight has shape (units, ...): dimension 0 numbers the units.
-    """
-    for w in weights:
-        norm = w.flatten(1).norm(dim=1).clamp(min=max_norm)
-        w.mul_((max_norm / norm).view(-1, *(1,) * (w.dim() - 1)))

@@ -102,10 +102,9 @@ class RunRecord:
         """Keeps the state at the end of an epoch for `save`.
 
         Args:
-            state: A checkpoint without `best`; its tensors are copied.
+            state: A checkpoint without `best`; kept, not copied.
             val_accuracy: In [0, 1]; the first of equally good epochs is the best.
         """
-        state = copied(state)
         self.epoch = state["epoch"]
         if val_accuracy > self.best["val/accuracy"]:
             self.best = {
@@ -159,6 +158,11 @@ class RunRecord:
         reason = f"the loss or the weights are not finite at step {step}"
         self.folder.write_status("diverged", step=step, reason=reason)
 
+    def pruned(self) -> None:
+        """The run is given up: asked for again, it goes on from here."""
+        self.save()
+        self.folder.write_status("pruned", epoch=self.epoch)
+
     def close(self) -> None:
         self.curves.close()
 
@@ -198,17 +202,6 @@ class RunRecord:
 def finite_or_none(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return value if abs(value) < float("inf") else None
-
-
-def copied(state: Any) -> Any:
-    """A state dictionary on the CPU that further training does not change."""
-    if isinstance(state, Tensor):
-        return state.detach().to("cpu", copy=True)
-    if isinstance(state, Mapping):
-        return {key: copied(value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        return [copied(value) for value in state]
-    return state
 
 
 def device_name(device: torch.device) -> str:

@@ -1,28 +1,24 @@
-"""One run, top to bottom: data, network, fit, test, results."""
+"""From configurations to what trains them: data, networks with their initial weights, Lightning's Trainer."""
 
 import logging
 import warnings
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from runner.config.schema import Config
-from runner.data import examples as datasets
-from runner.errors import CheckpointError, ConfigError
-from runner.interrupts import Interrupted
+from runner.data import examples
+from runner.errors import ConfigError
 from runner.options.data import Data
 from runner.options.layers import Dropout, layers
 from runner.randomness import derived_seed, generator
-from runner.runs.folder import RunFolder
-from runner.runs.writer import RunRecord
-from runner.training.module import Diverged, RunModule
-from runner.training.recorder import ProgressBar, Recorder
-from runner.training.threads import forward_flops, set_threads
+from runner.training.module import RunsModule
+from runner.training.run import Run, tensors_of
 
 # Of Lightning's advice, what does not apply: batches are slices of tensors in memory.
 warnings.filterwarnings("ignore", module="pytorch_lightning")
@@ -40,91 +36,32 @@ def prepare(configs: Iterable[Config]) -> None:
     for config in configs:
         if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
             problems["trainer=gpu: torch sees no GPU here; trainer=auto or cpu runs on the CPU"] = 0
-        size, examples = config.batch_size.size, len(datasets.load(config.data).train)
-        if size != "full" and size > examples:
+        size, count = config.batch_size.size, len(examples.load(config.data).train)
+        if size != "full" and size > count:
             problems[
-                f"batch_size.size={size}: the training set has {examples} examples;"
+                f"batch_size.size={size}: the training set has {count} examples;"
                 " batch_size=full takes them all"
             ] = 0
     if problems:
         raise ConfigError(list(problems))
 
 
-def run(config: Config, path: Path) -> RunFolder:
-    """Trains and tests one run in its folder; goes on where an earlier process was interrupted.
-
-    A run that diverges or fails says so in its status; only an interruption is passed on.
-
-    Raises:
-        LockedError: Another process is training this run.
-        CheckpointError: All of its checkpoints are damaged.
-        Interrupted: SIGINT or SIGTERM; what was trained so far is in the folder.
-    """
-    folder = RunFolder(path)
-    with folder.lock():
-        try:
-            with closing(RunRecord(config, folder)) as record:
-                try:
-                    record.start()
-                    train(config, record)
-                except Interrupted:
-                    record.interrupted()
-                    raise
-        except CheckpointError:
-            raise
-        except (Exception, SystemExit) as error:
-            folder.write_failure(error)
-    return folder
-
-
-def train(config: Config, record: RunRecord) -> None:
-    """Builds, fits, tests; what comes of it goes to the record."""
-    callbacks: list[pl.Callback] = [Recorder(record, config.diagnostics.layers)]
-    if config.trainer.progress:
-        callbacks.append(ProgressBar(record.folder.path.name, config.epochs))
-    trainer = lightning_trainer(config, config.epochs - record.epoch, callbacks)
-    device = trainer.strategy.root_device
-    module = build(config, device)
-    set_threads(config.trainer.threads, module.batch_size * flops_of(config, module.data))
-    parameters = sum(p.numel() for p in module.parameters())
-    if record.checkpoint:
-        module.resume(record.checkpoint)
-    try:
-        trainer.fit(module)
-    except Diverged as error:
-        record.diverged(error.step, parameters, module.batch_size, device)
-        return
-    record.save()
-    if config.select == "best":
-        module.network.load_state_dict(record.best["state_dict"])
-    trainer.test(module, verbose=False)
-    probabilities, labels = (tensor.cpu().numpy() for tensor in module.predictions)
-    record.complete(module.metrics, probabilities, labels, parameters, module.batch_size, device)
-
-
-def build(config: Config, device: torch.device) -> RunModule:
-    """The network with its initial weights and everything that trains it. All by the seed."""
-    data = on_device(config.data, device)
+def build_run(config: Config) -> Run:
+    """A run before its first step. All of it follows from the seed."""
+    data = examples.load(config.data)
     network = config.architecture.build(data.shape, data.classes, config.regularizer)
     initialize(network, config)
-    return RunModule(
-        network=network,
-        loss=config.loss,
-        optimizer=config.optimizer,
-        schedule=config.schedule,
-        data=data,
-        batch_size=len(data.train) if config.batch_size.size == "full" else config.batch_size.size,
+    return Run(
         seed=config.seed,
+        update_rule=config.optimizer,
+        schedule=config.schedule,
         epochs=config.epochs,
         l1=config.regularizer.l1,
         l2=config.regularizer.l2,
-        max_norm=config.regularizer.max_norm,
+        max_norm=config.regularizer.max_norm or 0.0,
+        tensors=tensors_of(network),
+        saved=list(network.state_dict()),
     )
-
-
-def flops_of(config: Config, data: datasets.Dataset) -> int:
-    """Floating-point operations of the forward pass for one example."""
-    return forward_flops(config.architecture, data.shape, data.classes, config.regularizer)
 
 
 @torch.no_grad()
@@ -143,18 +80,53 @@ def initialize(network: nn.Module, config: Config) -> None:
         dropout.key.fill_(derived_seed(config.seed, "dropout", number) % 2**31)
 
 
+def build_module(
+    configs: Sequence[Config],
+    runs: Sequence[Run],
+    device: torch.device,
+    precision: Callable[[], AbstractContextManager[Any]],
+) -> RunsModule:
+    """The module of runs that can be trained as one, on a device."""
+    config = configs[0]
+    data = on_device(config.data, device)
+    return RunsModule(
+        runs=runs,
+        template=template(configs, data).to(device),
+        loss=config.loss,
+        data=data,
+        batch_size=batch_size_of(config, data),
+        precision=precision,
+    )
+
+
+def batch_size_of(config: Config, data: examples.Dataset) -> int:
+    """Examples per step."""
+    return len(data.train) if config.batch_size.size == "full" else config.batch_size.size
+
+
+def template(configs: Sequence[Config], data: examples.Dataset) -> nn.Module:
+    """A network with every layer that one of the runs has: dropout, wherever one run has it."""
+    rates = {
+        key: max(getattr(config.regularizer, key) for config in configs)
+        for key in ("dropout", "dropout_input")
+    }
+    regularizer = configs[0].regularizer.model_copy(update=rates)
+    return configs[0].architecture.build(data.shape, data.classes, regularizer)
+
+
 @cache
-def on_device(data: Data, device: torch.device) -> datasets.Dataset:
+def on_device(data: Data, device: torch.device) -> examples.Dataset:
     """A data set where it is computed with, shared by all runs of this process."""
-    return datasets.load(data).to(device)
+    return examples.load(data).to(device)
 
 
 def lightning_trainer(
     config: Config, epochs: int, callbacks: list[pl.Callback] | None = None
 ) -> pl.Trainer:
-    """The device, its settings and the precision that a run is computed with."""
+    """The device, its settings and the precision that runs are computed with."""
     settings = config.trainer
     torch.set_float32_matmul_precision("high" if settings.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = settings.tf32  # of convolutions
     # In deterministic mode torch fills all new memory, a twentieth of a small step; nothing here reads it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return pl.Trainer(
@@ -169,4 +141,5 @@ def lightning_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        inference_mode=False,
     )

@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from runner.options.layers import Dropout, layers, weights
+from runner.options.layers import Dropout, layers
 from runner.options.losses import Loss
 
 FLAT = 0.05  # of an activation's steepest slope: below it a unit counts as saturated
@@ -95,9 +95,19 @@ def slope(activation: nn.Module, y: Tensor) -> Tensor:
         return torch.autograd.grad(activation(y).sum(), y)[0]
 
 
-def update_ratios(network: nn.Module, before: Sequence[Tensor]) -> dict[str, float]:
-    """‖Δw‖/‖w‖ of each layer's weights over one step, given their values before it."""
+def update_ratios(
+    weights: Sequence[Tensor], before: Sequence[Tensor], row: int
+) -> dict[str, float]:
+    """‖Δw‖/‖w‖ of each layer's weights of one run over one step; nothing before the first.
+
+    Args:
+        weights: Of each layer, (runs, ...).
+        before: The same before the step; empty if there was none.
+        row: The run's.
+    """
     return {
-        f"update_ratio/{number}": ((w - old).norm() / old.norm().clamp(min=1e-12)).item()
-        for number, (w, old) in enumerate(zip(weights(network), before, strict=True), start=1)
+        f"update_ratio/{number}": (
+            (w[row] - old[row]).norm() / old[row].norm().clamp(min=1e-12)
+        ).item()
+        for number, (w, old) in enumerate(zip(weights, before, strict=bool(before)), start=1)
     }

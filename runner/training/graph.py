@@ -1,6 +1,7 @@
 """A function of tensors as a list of the tensor operations that it consists of."""
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import torch
@@ -8,7 +9,14 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 aten = torch.ops.aten
-VIEWS = (aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.detach.default)
+TRACING = Lock()  # make_fx keeps its state in global variables
+VIEWS = (
+    aten.view.default,
+    aten._unsafe_view.default,
+    aten.expand.default,
+    aten.detach.default,
+    aten.alias.default,  # what torch 2.14 makes of detach
+)
 
 
 def traced(function: Callable[..., Any], *examples: Any) -> GraphModule:
@@ -17,7 +25,9 @@ def traced(function: Callable[..., Any], *examples: Any) -> GraphModule:
     What the function writes into its arguments is written at each call. Its Python runs once, here:
     what it decides there stays as it is.
     """
-    return simplified(make_fx(function, tracing_mode="fake")(*examples))
+    with TRACING:
+        # A lambda, because make_fx counts the `self` of a method as an argument.
+        return simplified(make_fx(lambda *given: function(*given), tracing_mode="fake")(*examples))
 
 
 def simplified(module: GraphModule) -> GraphModule:

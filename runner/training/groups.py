@@ -9,7 +9,7 @@ from typing import Any
 from runner.config.schema import Config
 from runner.runs.folder import RunFolder
 
-Job = tuple[Config, Path]
+Assignment = tuple[Config, Path]  # a run and its folder
 
 # What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
 OWN = ("name", "resume", "study", "seed", "select", "init", "diagnostics")
@@ -22,8 +22,8 @@ class Piece:
     """Runs to train as one.
 
     Attributes:
-        runs: Their places among the jobs.
-        workers: The stacks that they are dealt out to, each in a thread of its own.
+        runs: Their places among the assignments.
+        workers: How many such stacks are trained side by side, each in a thread of its own.
         how: What to tell of it.
         again: They are a stack that was interrupted.
     """
@@ -38,11 +38,12 @@ def grouped(configs: Sequence[Config]) -> list[tuple[str, list[int]]]:
     """What tells each group of stackable runs from the other groups, and the places of its runs."""
     groups: dict[str, list[int]] = {}
     for number, config in enumerate(configs):
-        groups.setdefault(json.dumps(shared_settings(config)), []).append(number)
+        alone = {} if config.optimizer.elementwise else {"run": number}
+        groups.setdefault(json.dumps(shared_settings(config) | alone), []).append(number)
     settings: list[dict[str, Any]] = [json.loads(group) for group in groups]
     varying = [
         key
-        for key in dict.fromkeys(key for group in settings for key in group)
+        for key in dict.fromkeys(key for group in settings for key in group if key != "run")
         if any(group.get(key) != settings[0].get(key) for group in settings)
     ]
     whats = ["".join(f" {k}={group[k]}" for k in varying if k in group) for group in settings]
@@ -63,14 +64,14 @@ def shared_settings(config: Config) -> dict[str, Any]:
     return shared
 
 
-def former_stacks(jobs: dict[int, Job], max_width: int) -> list[Piece]:
+def former_pieces(assignments: dict[int, Assignment], max_width: int) -> list[Piece]:
     """The stacks among the runs that were interrupted.
 
     The last bits of a sum depend on how many runs are computed at once. Trained as one again, the runs
     end with the bits that they would have had.
     """
     stacks: dict[tuple[str, int], list[int]] = {}
-    for number, (config, path) in jobs.items():
+    for number, (config, path) in assignments.items():
         match RunFolder(path).stack:
             case {"runs": str(runs), "workers": int(workers)} if config.resume and workers > 0:
                 stacks.setdefault((runs, workers), []).append(number)
@@ -88,9 +89,10 @@ def evenly(members: Sequence[int], width: int) -> Iterator[list[int]]:
         yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
 
 
-def sizes(pieces: Sequence[Sequence[int]]) -> str:
+def sizes(pieces: Sequence[Sequence[int]], workers: int = 1) -> str:
     """How many runs are trained at a time, in words."""
     if len(pieces) == 1:
         return "all as one" if len(pieces[0]) > 1 else "alone"
     most = max(len(piece) for piece in pieces)
-    return f"{len(pieces)} stacks of up to {most}" if most > 1 else "one by one"
+    beside = f", {workers} side by side" if workers > 1 else ""
+    return ("one by one" if most == 1 else f"{len(pieces)} stacks of up to {most}") + beside

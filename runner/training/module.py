@@ -1,23 +1,30 @@
-"""The LightningModule of one run: forward, cost, gradient, update; and what is measured every epoch."""
+"""The LightningModule: the networks of R runs in training, each the run that it would be alone.
+
+Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch, K classes, S steps of
+an epoch.
+"""
 
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from runner.data.examples import Dataset, Epoch, Split, slices
-from runner.options.layers import weights
+from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
 from runner.options.losses import Loss
-from runner.options.optimizers import Optimizer
-from runner.options.regularizers import limit_norm, penalty
-from runner.options.schedules import Schedule, factor
-from runner.training.metrics import split_metrics
+from runner.training.graph import traced
+from runner.training.metrics import loss_and_accuracy, named
+from runner.training.networks import Networks
+from runner.training.objective import add_penalty, limit_norms, summed_loss
+from runner.training.run import Run
+from runner.training.updates import Updates
 
-STEPS_PER_BLOCK = (
-    16  # Lightning's loop costs about 0.2 ms a turn: as much as a small network's step
-)
+# Lightning's loop costs about 0.2 ms a turn: as much as a small network's step.
+STEPS_PER_BLOCK = 16
 EVALUATION_BATCH = 500
 
 
@@ -25,180 +32,238 @@ class Loader(list[Any]):
     """Which batches to take: to Lightning, which would see a plain list as several data loaders, one."""
 
 
-class Diverged(RuntimeError):
-    """The cost is no longer a finite number."""
+class RunsModule(pl.LightningModule):
+    """Minimises C = C₀ + l1·Σ|w| + (l2/2)·Σw² for each of R ≥ 1 runs by the run's own update rule.
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not finite at step {step}")
-        self.step = step
-
-
-class RunModule(pl.LightningModule):
-    """A network in training: C = C₀ + l1·Σ|w| + (l2/2)·Σw², minimised by one of the update rules.
+    Forward is one pass for all networks, backward one pass from the sum of the runs' costs; the update
+    is torch.optim's on the stacked tensors. No row of any tensor depends on another: what is not
+    finite in one run stays in that run.
 
     Args:
-        network: From inputs (batch, channels, height, width) to logits (batch, classes).
+        runs: Alike in data, batch size, loss and the shapes of their networks.
+        template: A network that has every layer of every run.
         loss: C₀ of logits and targets, a mean over the batch.
-        optimizer: The update rule, with its η.
-        schedule: The factor on η at each step.
-        data: The three splits.
+        data: The three splits, where they are computed with.
         batch_size: Examples per step.
-        seed: The data order follows from it.
-        epochs: Passes over the training split.
-        l1, l2: λ₁ and λ₂.
-        max_norm: The largest norm of the weights into a unit, or None.
+        precision: Makes the context in which forward and backward are computed.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        runs: Sequence[Run],
+        template: nn.Module,
         loss: Loss,
-        optimizer: Optimizer,
-        schedule: Schedule,
         data: Dataset,
         batch_size: int,
-        seed: int,
-        epochs: int,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        max_norm: float | None = None,
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a turn of Lightning's loop is a block of steps here
-        self.network = network
-        self.weights = weights(network)
+        self.runs = sorted(runs, key=lambda run: run.update_settings)
         self.loss = loss
-        self.update_rule = optimizer
-        self.schedule = schedule
         self.data = data
         self.batch_size = batch_size
-        self.seed = seed
-        self.epochs = epochs
-        self.l1, self.l2, self.max_norm = l1, l2, max_norm
+        self.precision = precision
         self.steps_per_epoch = len(data.train) // batch_size
-        self.epoch = 0  # finished epochs, those before a resumption counted
-        self.seconds = 0.0  # spent in training steps
-        # Logits and targets of each split since the epoch began.
-        self.outputs: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "val": [], "test": []}
-        self.metrics: dict[str, float] = {}  # of the epoch that has ended
+        self.at = data.scale.device
+        self.networks = Networks(template, [run.tensors for run in self.runs], self.at)
+        self.updates = Updates(self.runs, self.networks.parameters, self.steps_per_epoch)
+        self.l1_R = self._settings([run.l1 for run in self.runs])
+        self.l2_R = self._settings([run.l2 for run in self.runs])
+        self.max_norm_R = self._settings([run.max_norm for run in self.runs])
+        self.logits: dict[str, list[Tensor]] = {"val": [], "test": []}  # since the epoch began
 
-    def training_state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, at the end of an epoch."""
-        return {
-            "epoch": self.epoch,
-            "global_step": self.epoch * self.steps_per_epoch,
-            "seconds": self.seconds,
-            "state_dict": self.network.state_dict(),
-            "optimizer_states": [self.optimizer.state_dict()],
-        }
+    # One step
 
-    def resume(self, state: dict[str, Any]) -> None:
-        """Goes back to a training state; the optimizer's part is loaded once there is an optimizer."""
-        self.network.load_state_dict(state["state_dict"])
-        self.epoch = state["epoch"]
-        self.seconds = state["seconds"]
+    @torch.no_grad()
+    def step(self, number: int) -> None:
+        """One update of every run, with the batch of this number of its epoch."""
+        places = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        crops = None if self.crops_RN is None else self.crops_RN[:, places]
+        inputs, targets_RB = batch(self.data, self.order_RN[:, places], crops)
+        networks = self.networks
+        logits_RBK, gradients = self.passes(
+            networks.parameters, networks.buffers, inputs, targets_RB
+        )
+        of_weights = [gradients[i] for i in networks.weights]
+        add_penalty(
+            of_weights, [networks.parameters[i] for i in networks.weights], self.l1_R, self.l2_R
+        )
+        self.updates.step(gradients, number)
+        limit_norms(networks.logical_weights(), self.max_norm_R)
+        self.logits_RNK[:, places] = logits_RBK
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.network(inputs)
-        return logits
+    def cost_gradients(
+        self,
+        parameters: Sequence[Tensor],
+        buffers: dict[str, Tensor],
+        inputs: Tensor,
+        targets_RB: Tensor,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Forward and backward: the logits (runs, batch, classes) and ∂C₀/∂ of each parameter."""
+        leaves = [p.detach().requires_grad_() for p in self.networks.leaves(parameters)]
+        logits_RBK = self.networks.forward(leaves, buffers, inputs, of_each_run=True)
+        cost = summed_loss(self.loss, logits_RBK, targets_RB)
+        gradients = torch.autograd.grad(cost, leaves)
+        # The fused updates read contiguous memory, whatever a gradient's strides say.
+        stored = [g.contiguous().view_as(p) for g, p in zip(gradients, parameters, strict=True)]
+        return logits_RBK.detach(), stored
 
-    # Training
+    @cached_property
+    def passes(self) -> Callable[..., tuple[Tensor, list[Tensor]]]:
+        """`cost_gradients` as the tensor operations that it consists of.
+
+        Replaying these spares the Python of modules, vmap and autograd, which is most of a small
+        network's step.
+        """
+        networks, shape = self.networks, (len(self.runs), self.batch_size)
+        inputs = torch.empty(*shape, *self.data.shape, device=self.at)
+        targets_RB = torch.zeros(shape, dtype=torch.long, device=self.at)
+        networks.template.train()
+        with self.precision(), torch.enable_grad():
+            return traced(
+                self.cost_gradients, networks.parameters, networks.buffers, inputs, targets_RB
+            )
+
+    # One epoch, driven by Lightning
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        self.optimizer = self.update_rule.build(self.network.parameters())
-        return self.optimizer
+        return self.updates.optimizer
 
-    def train_dataloader(self) -> "Loader":
-        """The numbers of an epoch's batches in blocks; `Epoch` makes the batches."""
+    def train_dataloader(self) -> Loader:
+        """The numbers of an epoch's batches in blocks."""
         numbers = list(range(self.steps_per_epoch))
-        # The last step stands alone, so that a callback can compare the weights before and after it.
+        # The last step stands alone, so that the weights before and after it can be compared.
         blocks = [numbers[part] for part in slices(len(numbers) - 1, STEPS_PER_BLOCK)]
         return Loader([*blocks, numbers[-1:]])
 
+    def val_dataloader(self) -> Loader:
+        return Loader(slices(len(self.data.val), EVALUATION_BATCH))
+
+    def test_dataloader(self) -> Loader:
+        return Loader(slices(len(self.data.test), EVALUATION_BATCH))
+
     def on_train_epoch_start(self) -> None:
-        self.batches = Epoch(self.data, self.batch_size, self.seed, self.epoch)
+        """Every run's own order of the examples in its own next epoch."""
+        examples, labels = self.steps_per_epoch * self.batch_size, self.data.train.labels
+        orders = [epoch_order(self.data, run.seed, run.epoch)[:examples] for run in self.runs]
+        self.order_RN = torch.stack(orders).to(labels.device)
+        self.crops_RN = None
+        if self.data.augment:
+            crops = [epoch_crops(self.data, run.seed, run.epoch)[:examples] for run in self.runs]
+            self.crops_RN = torch.stack(crops).to(labels.device)
+        # In one place from the start: small tensors that outlive their step would lie between the large
+        # ones, which then need new memory in each step.
+        shape = len(self.runs), examples, self.data.classes
+        self.logits_RNK = torch.empty(shape, device=self.at)
+        self.updates.start_epoch()
+        _ = self.passes  # traced before the first step is timed
 
     def training_step(self, block: list[int], index: int) -> None:
         start = time.perf_counter()
         for number in block:
-            self.step(*self.batches.batch(number), self.epoch * self.steps_per_epoch + number)
-        self.check_finite(block)
-        self.seconds += time.perf_counter() - start
+            self.step(number)
+        if block[-1] == self.steps_per_epoch - 1:
+            self.wait()
+        share = (time.perf_counter() - start) / len(self.runs)
+        for run in self.runs:
+            run.seconds += share
 
-    def step(self, inputs: Tensor, targets: Tensor, step: int) -> None:
-        """One update of the parameters; `step` counts from 0 over the whole run."""
-        logits = self.network(inputs)
-        cost = self.loss(logits, targets) + penalty(self.weights, self.l1, self.l2)
-        self.optimizer.zero_grad()
-        cost.backward()
-        self.optimizer.param_groups[0]["lr"] = self.lr(step)
-        self.optimizer.step()
-        if self.max_norm:
-            with torch.no_grad():
-                limit_norm(self.weights, self.max_norm)
-        self.outputs["train"].append((logits.detach(), targets))
-
-    def lr(self, step: int) -> float:
-        """η in step `step`."""
-        return self.update_rule.lr * factor(self.schedule, step, self.steps_per_epoch, self.epochs)
-
-    def check_finite(self, block: list[int]) -> None:
-        """Raises Diverged at the first step of the block whose logits are not finite."""
-        recent = torch.stack([logits.sum() for logits, _ in self.outputs["train"][-len(block) :]])
-        finite = recent.isfinite()
-        if not finite.all():
-            number = block[int(finite.int().argmin())]
-            raise Diverged(self.epoch * self.steps_per_epoch + number + 1)
-
-    # Measuring: metrics are computed once an epoch, from all of its logits
-
-    def val_dataloader(self) -> "Loader":
-        return Loader(slices(len(self.data.val), EVALUATION_BATCH))
-
-    def test_dataloader(self) -> "Loader":
-        return Loader(slices(len(self.data.test), EVALUATION_BATCH))
+    def wait(self) -> None:
+        """Until the device has done what it was told."""
+        if self.at.type == "cuda":
+            torch.cuda.synchronize(self.at)
 
     def validation_step(self, part: slice, index: int) -> None:
-        self.outputs["val"].append(self.evaluate(self.data.val, part))
+        self.logits["val"].append(self.evaluate(self.data.val, part))
 
     def test_step(self, part: slice, index: int) -> None:
-        self.outputs["test"].append(self.evaluate(self.data.test, part))
-
-    def evaluate(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
-        """Logits (n, classes) and targets (n,) of a part of a split."""
-        inputs, targets = self.batch_of(split, part)
-        return self(inputs), targets
-
-    def batch_of(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
-        """Inputs (n, channels, height, width) and targets (n,) of a part of a split."""
-        images, targets = split.images[part].to(self.device), split.labels[part].to(self.device)
-        return self.data.inputs(images), targets
-
-    @torch.no_grad()
-    def untrained_metrics(self) -> dict[str, float]:
-        """The metrics before the first step; train's are of the first 500 examples."""
-        self.eval()
-        for part in self.val_dataloader():
-            self.outputs["val"].append(self.evaluate(self.data.val, part))
-        self.outputs["train"].append(self.evaluate(self.data.train, slice(0, EVALUATION_BATCH)))
-        metrics = self.measured("train") | self.measured("val")
-        self.train()
-        return metrics
-
-    def on_validation_epoch_end(self) -> None:
-        self.metrics = self.measured("val")
+        self.logits["test"].append(self.evaluate(self.data.test, part))
 
     def on_train_epoch_end(self) -> None:
-        self.metrics |= self.measured("train") | {"lr": self.optimizer.param_groups[0]["lr"]}
-        self.epoch += 1
+        """Hands each run its state and the metrics of the epoch."""
+        labels_RN = self.data.train.labels[self.order_RN].to(self.at)
+        train = loss_and_accuracy(self.loss, self.logits_RNK, labels_RN)
+        val = self._measured("val", self.data.val)
+        measured = torch.cat([val, train, self.first_broken_steps()[None]]).T.tolist()  # read once
+        for run, numbers, lr in zip(self.runs, measured, self.updates.last_rates, strict=True):
+            run.metrics = named("val", *numbers[:2]) | named("train", *numbers[2:4]) | {"lr": lr}
+            run.broken_at = (
+                run.epoch * self.steps_per_epoch + int(numbers[4]) if numbers[4] else None
+            )
+            run.epoch += 1
 
     def on_test_epoch_end(self) -> None:
-        logits = torch.cat([logits for logits, _ in self.outputs["test"]]).float()
-        self.predictions = self.loss.probabilities(logits), self.data.test.labels
-        self.metrics = self.measured("test")
+        """Hands each run its metrics on the test split; `predictions_RNK` are the probabilities."""
+        logits_RNK = torch.cat(self.logits["test"], dim=1).float()
+        self.predictions_RNK = torch.stack([self.loss.probabilities(row) for row in logits_RNK])
+        measured = self._measured("test", self.data.test)
+        for run, numbers in zip(self.runs, measured.T.tolist(), strict=True):
+            run.metrics = named("test", *numbers)
 
-    def measured(self, split: str) -> dict[str, float]:
-        """The metrics over all outputs of a split since the epoch began, which are then forgotten."""
-        logits, targets = zip(*self.outputs[split], strict=True)
-        self.outputs[split].clear()
-        return split_metrics(split, self.loss, torch.cat(logits).float(), torch.cat(targets))
+    # Measuring
+
+    @torch.no_grad()
+    def evaluate(self, split: Split, part: slice) -> Tensor:
+        """Logits (runs, n, classes) of a part of a split."""
+        self.networks.template.eval()
+        inputs = self.data.inputs(split.images[part].to(self.at))
+        networks = self.networks
+        leaves = networks.leaves(networks.parameters)
+        return networks.forward(leaves, networks.buffers, inputs, of_each_run=False)
+
+    @torch.no_grad()
+    def measure_untrained(self) -> None:
+        """Hands each run its metrics before the first step; train's are of the first 500 examples."""
+        with self.precision():
+            for part in self.val_dataloader():
+                self.validation_step(part, 0)
+            logits_RNK = self.evaluate(self.data.train, slice(0, EVALUATION_BATCH))
+        labels = self.data.train.labels[:EVALUATION_BATCH].to(self.at)
+        train = loss_and_accuracy(self.loss, logits_RNK, labels)
+        measured = torch.cat([train, self._measured("val", self.data.val)])
+        for run, numbers in zip(self.runs, measured.T.tolist(), strict=True):
+            run.metrics = named("train", *numbers[:2]) | named("val", *numbers[2:])
+
+    @property
+    def described(self) -> tuple[int, int, torch.device]:
+        """Parameters of one network, batch size and device, for the record."""
+        return self.networks.num_parameters, self.batch_size, self.at
+
+    def first_examples(self, count: int) -> tuple[Tensor, Tensor]:
+        """Inputs (n, channels, height, width) and targets (n,) of the first training examples."""
+        images, labels = self.data.train.images[:count], self.data.train.labels[:count]
+        return self.data.inputs(images.to(self.at)), labels.to(self.at)
+
+    def _measured(self, name: str, split: Split) -> Tensor:
+        """Loss and accuracy (2, runs) of all logits of a split, which are then forgotten."""
+        logits_RNK = torch.cat(self.logits[name], dim=1)
+        self.logits[name].clear()
+        return loss_and_accuracy(self.loss, logits_RNK, split.labels.to(self.at))
+
+    def first_broken_steps(self) -> Tensor:
+        """The first step of the epoch, from 1, after which something was not finite, or 0: (runs,)."""
+        sums_RS = self.logits_RNK.unflatten(1, (self.steps_per_epoch, -1)).sum((2, 3))
+        finite_RS = torch.cat([sums_RS.isfinite(), self.networks.finite()[:, None]], dim=1)
+        steps_R = finite_RS.int().argmin(1).clamp(max=self.steps_per_epoch - 1) + 1
+        return torch.where(finite_RS.all(1), 0, steps_R)
+
+    def states(self) -> list[dict[str, Any]]:
+        """Of each run all that the rest of its training depends on, between two epochs."""
+        weights = self.networks.on_cpu([run.saved for run in self.runs])
+        return [
+            {
+                "epoch": run.epoch,
+                "global_step": run.epoch * self.steps_per_epoch,
+                "seconds": run.seconds,
+                "state_dict": state_dict,
+                "optimizer_states": [{"state": state}],
+            }
+            for run, state_dict, state in zip(
+                self.runs, weights, self.updates.states(), strict=True
+            )
+        ]
+
+    def _settings(self, values: list[float]) -> Tensor | None:
+        """A setting of each run, (runs,); None where it is 0 in all of them."""
+        return torch.tensor(values, device=self.at) if any(values) else None

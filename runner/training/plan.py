@@ -1,16 +1,21 @@
 """How many runs to train as one: as many as memory holds and as a short measurement finds fastest."""
 
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Event
 
+import psutil
 import torch
 
 from runner.config.schema import Config
 from runner.errors import summary
-from runner.training.module import EVALUATION_BATCH
-from runner.training.workers import Machine, most_workers
+from runner.training.build import build_module, build_run, lightning_trainer
+from runner.training.groups import evenly
+from runner.training.module import EVALUATION_BATCH, RunsModule
+from runner.training.threads import ALL_THREADS, set_threads, step_flops
+from runner.training.workers import carried_out
 
 MAX_WIDTH = 256
 WIDTHS = (16, 64, 4, 256)  # tried in this order, until the time for it is spent
@@ -25,8 +30,8 @@ class Plan:
     """How to train a group of runs.
 
     Attributes:
-        width: Runs at a time; 1 trains them one by one, as without stacking.
-        workers: The stacks, each in a thread of its own, that they are dealt out to.
+        width: Runs per stack; 1 trains them one by one.
+        workers: How many stacks are trained side by side, each in a thread of its own.
         why: In a few words.
     """
 
@@ -64,65 +69,56 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
             return Plan(1, 1, f"the measurement failed: {summary(error)}")
     chosen = min(plans, key=lambda plan: plans[plan])
     shown = ", ".join(
-        f"{'alone' if w == 1 else f'{w} on {n}'} {1e3 * plans[w, n]:.2g}" for w, n in sorted(plans)
+        f"{'alone' if w == n == 1 else w if n == 1 else f'{n}×{w}'} {1e3 * plans[w, n]:.2g}"
+        for w, n in sorted(plans)
     )
     return Plan(*chosen, f"ms a step and run: {shown}")
 
 
 def measure(plans: dict[tuple[int, int], float], configs: Sequence[Config], max_width: int) -> None:
     """Adds seconds a step and run for widths and workers, as many as there is time for."""
-    with Machine(configs[:1]) as machine:
-        module = machine.built(configs[0])
-        limit = min(len(configs), max_width, widest(machine))
-        alone = plans[1, 1] = ALONE * seconds_a_step(configs[:1], machine)
-        workers = most_workers(configs[0], machine.device)
-    work = alone * len(configs) * module.epochs * module.steps_per_epoch
+    module = built(configs[:1])
+    limit = min(len(configs), max_width, widest(module))
+    most_workers = 1 if module.at.type == "cuda" else configs[0].trainer.threads or ALL_THREADS
+    alone = plans[1, 1] = ALONE * seconds_a_step([module], configs)
+    work = alone * len(configs) * configs[0].epochs * module.steps_per_epoch
     end = time.perf_counter() + MEASURING * work
-    for wide in dict.fromkeys(min(w, limit) for w in WIDTHS):
-        for count in dict.fromkeys((min(workers, wide), 1)):
+    for runs in dict.fromkeys(min(w, limit) for w in WIDTHS):
+        for workers in dict.fromkeys((min(most_workers, runs), 1)):
             if len(plans) > 2 and time.perf_counter() > end:
                 return
+            stacks = list(evenly(range(runs), -(-runs // workers)))
             try:
-                with Machine(configs[:wide], count) as machine:
-                    plans[wide, count] = seconds_a_step(configs[:wide], machine)
+                modules = [built([configs[n] for n in stack]) for stack in stacks]
+                plans[len(stacks[0]), len(stacks)] = seconds_a_step(modules, configs) / runs
             except torch.OutOfMemoryError:
                 break
 
 
-def seconds_a_step(configs: Sequence[Config], machine: Machine) -> float:
-    """The time of a step of all runs divided by their number: the best of three samples."""
-    modules = [machine.built(config) for config in configs]
-    if len(modules) == 1:
-        (module,) = modules
-        module.on_train_epoch_start()
-
-        def step(number: int) -> None:
-            with machine.precision():
-                module.step(*module.batches.batch(number), number)
-
-        return best_of_three(lambda count: repeat(step, count, module.steps_per_epoch), machine)
-    stacks = machine.stacks(modules)
-    for stack in stacks:
-        stack.start_epoch()
-
-    def steps(count: int) -> None:
-        machine.each(lambda stack: repeat(stack.step, count, stack.steps_per_epoch), stacks)
-
-    return best_of_three(steps, machine) / len(configs)
+def built(configs: Sequence[Config]) -> RunsModule:
+    """The module of these runs, at the start of an epoch."""
+    trainer = lightning_trainer(configs[0], 1)
+    device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
+    module = build_module(configs, [build_run(config) for config in configs], device, precision)
+    module.on_train_epoch_start()
+    return module
 
 
-def repeat(step: Callable[[int], None], count: int, steps_per_epoch: int) -> None:
-    for number in range(count):
-        step(number % steps_per_epoch)
-
-
-def best_of_three(steps: Callable[[int], None], machine: Machine) -> float:
-    """Seconds a step, the first ones left out."""
+def seconds_a_step(modules: Sequence[RunsModule], configs: Sequence[Config]) -> float:
+    """The time of a step of all modules side by side: the best of three samples."""
+    set_threads(configs[0].trainer.threads, len(modules[0].runs) * step_flops(configs[0]))
 
     def sample(count: int) -> float:
+        def steps(module: RunsModule) -> Iterator[None]:
+            for number in range(count):
+                module.step(number % module.steps_per_epoch)
+            module.wait()
+            yield
+
         start = time.perf_counter()
-        steps(count)
-        machine.wait()
+        for _, outcome in carried_out(steps, deque(modules), len(modules), Event()):
+            if isinstance(outcome, BaseException):
+                raise outcome
         return (time.perf_counter() - start) / count
 
     sample(2)
@@ -130,23 +126,26 @@ def best_of_three(steps: Callable[[int], None], machine: Machine) -> float:
     return min(sample(count) for _ in range(3))
 
 
-def widest(machine: Machine) -> int:
+def widest(module: RunsModule) -> int:
     """How many runs fit into half of the free memory, by an estimate from above."""
-    module = machine.built(machine.configs[0]).eval()
     outputs: list[int] = []
-    for layer in module.network.modules():
+    network = module.networks.network(0).eval()
+    for layer in network.modules():
         if not list(layer.children()):
             layer.register_forward_hook(lambda _, __, y: outputs.append(y.numel()))
     with torch.no_grad():
-        module(module.batch_of(module.data.train, slice(0, 1))[0])
-    parameters, batch_size, device = machine.described(module)
-    activations = sum(outputs) * max(EVALUATION_BATCH, 3 * batch_size)
+        network(module.first_examples(1)[0])
+    activations = sum(outputs) * max(EVALUATION_BATCH, 3 * module.batch_size)
     logits = (len(module.data.train) + len(module.data.val)) * module.data.classes
     # Weights, gradients and two moments; the record's copies of the last and the best state; an
     # epoch's logits, joined and in the loss.
-    numbers = 8 * parameters + activations + 3 * logits
+    numbers = 8 * module.networks.num_parameters + activations + 3 * logits
+    return max(1, free_memory(module.at) // 2 // (4 * numbers))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes."""
     if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, free // 2 // (4 * numbers))
+        torch.cuda.empty_cache()  # else blocks that torch only keeps count as used
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)

@@ -1,24 +1,18 @@
-"""The progress of a run or a stack: a line on a terminal, and nothing elsewhere."""
+"""The progress of what is being trained: a line for each stack on a terminal, and nothing elsewhere."""
 
 import sys
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
-class Bar:
-    """What is trained, its epoch, how well it does, and the time left.
+class Bars:
+    """The lines of all stacks that are being trained; they vanish at the end."""
 
-    Args:
-        label: What is trained.
-        epochs: Its epochs.
-        begun: How many of them an earlier process has finished.
-        shown: False never shows it.
-    """
-
-    def __init__(self, label: str, epochs: int, begun: int, shown: bool = True) -> None:
+    def __init__(self) -> None:
         console = Console(stderr=True)
-        self.bar = Progress(
+        self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("epoch {task.fields[epoch]}/{task.total:g}  {task.fields[metrics]}"),
@@ -28,19 +22,48 @@ class Bar:
             console=console,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),
-            disable=not (console.is_terminal and shown),
+            disable=not console.is_terminal,
         )
-        self.task = self.bar.add_task(label, total=epochs, completed=begun, epoch=begun, metrics="")
-        self.bar.start()
 
-    def close(self) -> None:
-        """The line vanishes."""
-        self.bar.stop()
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+
+class Bar:
+    """What is trained, its epoch, how well it does, and the time left.
+
+    Args:
+        bars: Where it is shown.
+        label: What is trained.
+        epochs: Its epochs.
+        begun: How many of them an earlier process has finished.
+        shown: False never shows it.
+    """
+
+    def __init__(self, bars: Bars, label: str, epochs: int, begun: int, shown: bool) -> None:
+        self.progress = bars.progress
+        self.task = self.progress.add_task(
+            label, total=epochs, completed=begun, epoch=begun, metrics="", visible=shown
+        )
+        if shown:
+            self.progress.start()
 
     def advance(self, epochs: float) -> None:
         """A part of an epoch is done."""
-        self.bar.advance(self.task, epochs)
+        self.progress.advance(self.task, epochs)
 
     def epoch_ended(self, epoch: int, metrics: str) -> None:
         """So many epochs are done, with this outcome."""
-        self.bar.update(self.task, completed=epoch, epoch=epoch, metrics=metrics)
+        self.progress.update(self.task, completed=epoch, epoch=epoch, metrics=metrics)
+
+    def close(self) -> None:
+        """The line vanishes."""
+        self.progress.remove_task(self.task)

@@ -1,93 +1,121 @@
-"""Lightning callbacks: one records a run while it trains, one shows its progress."""
+"""What happens to the runs of a module, written into each run's own folder; and Lightning's calls of it."""
+
+from collections.abc import Callable, Collection, Mapping
+from statistics import median
+from threading import Event
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
-from runner.options.layers import weights
+from runner.interrupts import uninterrupted
 from runner.runs.writer import RunRecord
 from runner.training.diagnostics import layer_statistics, update_ratios
-from runner.training.module import Diverged, RunModule
+from runner.training.module import RunsModule
 from runner.training.progress import Bar
+from runner.training.run import Run
 
 PROBE = 500  # examples on which the layers are measured
 
+# Given the runs after an epoch, with their metrics: those that are to be trained no further.
+Prune = Callable[[Collection[Run]], Collection[Run]]
 
-class Recorder(Checkpoint):
-    """Hands every epoch's metrics and state to the run's record, and those of the untrained network.
 
-    A `Checkpoint`, because Lightning calls those last: when the module has logged its metrics.
+class Recorder:
+    """Writes the epochs, checkpoints and ends of a module's runs.
 
     Args:
-        record: Where to.
-        diagnostics: Also measure the layers.
+        records: Of each run.
+        prune: Chooses the runs that are given up.
     """
 
-    def __init__(self, record: RunRecord, diagnostics: bool) -> None:
-        self.record = record
-        self.diagnostics = diagnostics
+    def __init__(self, records: Mapping[Run, RunRecord], prune: Prune = lambda runs: ()) -> None:
+        self.records = records
+        self.prune = prune
+        self.measured = [run for run in records if records[run].config.diagnostics.layers]
         self.before_step: list[Tensor] = []
+        self.ended: list[Run] = []  # diverged or given up
+
+    def begin(self, module: RunsModule) -> None:
+        """The untrained networks are an epoch of their own, number 0."""
+        fresh = [run for run in module.runs if not self.records[run].checkpoint]
+        if fresh:
+            module.measure_untrained()
+            for run in fresh:
+                self._add_epoch(module, run)
+
+    def before_last_step(self, module: RunsModule) -> None:
+        """Keeps the weights, to compare them with those after the step."""
+        if self.measured:
+            self.before_step = [w.clone() for w in module.networks.logical_weights()]
+
+    def end_epoch(self, module: RunsModule) -> None:
+        """Records the epoch of every run; those that are not finite or are given up have ended."""
+        with uninterrupted():  # or some would stand an epoch before the others
+            for run, state in zip(module.runs, module.states(), strict=True):
+                record = self.records[run]
+                if run.broken_at is None:
+                    self._add_epoch(module, run)
+                    record.add_checkpoint(state, run.metrics["val/accuracy"])
+                else:
+                    record.diverged(run.broken_at, *module.described)
+                    self.ended.append(run)
+            for run in self.prune([run for run in module.runs if run not in self.ended]):
+                self.records[run].pruned()
+                self.ended.append(run)
+        going_on = [self.records[run] for run in module.runs if run not in self.ended]
+        if any(record.due for record in going_on):
+            for record in going_on:
+                record.save()
+
+    def complete(self, module: RunsModule) -> None:
+        """The runs are trained and tested."""
+        labels = module.data.test.labels.cpu().numpy()
+        for run, probabilities_NK in zip(module.runs, module.predictions_RNK.cpu(), strict=True):
+            self.records[run].complete(
+                run.metrics, probabilities_NK.numpy(), labels, *module.described
+            )
+
+    def _add_epoch(self, module: RunsModule, run: Run) -> None:
+        metrics = run.metrics
+        histograms: dict[str, Tensor] = {}
+        if run in self.measured:
+            row = module.runs.index(run)
+            inputs, targets = module.first_examples(PROBE)
+            network = module.networks.network(row)
+            statistics, histograms = layer_statistics(network, module.loss, inputs, targets)
+            ratios = update_ratios(module.networks.logical_weights(), self.before_step, row)
+            metrics = metrics | ratios | statistics
+        step = run.epoch * module.steps_per_epoch
+        self.records[run].add_epoch(run.epoch, step, run.seconds, metrics, histograms)
+
+
+class RecorderCallback(Checkpoint):
+    """Lightning's calls of a recorder: a `Checkpoint`, because Lightning calls those last.
+
+    Args:
+        recorder: Of the module's runs.
+        bar: Shows the progress.
+        stopped: Set when the training is to stop at the next block of steps.
+    """
+
+    def __init__(self, recorder: Recorder, bar: Bar, stopped: Event) -> None:
+        self.recorder = recorder
+        self.bar = bar
+        self.stopped = stopped
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, RunModule)
-        if self.record.checkpoint:
-            module.optimizer.load_state_dict(self.record.checkpoint["optimizer_states"][0])
-        else:
-            self._add_epoch(module, module.untrained_metrics())
+        assert isinstance(module, RunsModule)
+        self.recorder.begin(module)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, block: list[int], index: int
     ) -> None:
-        assert isinstance(module, RunModule)
-        if self.diagnostics and block[-1] == module.steps_per_epoch - 1:
-            self.before_step = [w.detach().clone() for w in weights(module.network)]
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, RunModule)
-        self.record_epoch(module)
-        if self.record.due:
-            self.record.save()
-
-    def record_epoch(self, module: RunModule) -> None:
-        """The end of an epoch, as the module has measured it.
-
-        Raises:
-            Diverged: A weight is not finite.
-        """
-        if not all(p.isfinite().all() for p in module.network.parameters()):
-            raise Diverged(module.epoch * module.steps_per_epoch)
-        metrics = module.metrics
-        if self.diagnostics:
-            metrics |= update_ratios(module.network, self.before_step)
-        self._add_epoch(module, metrics)
-        self.record.add_checkpoint(module.training_state(), metrics["val/accuracy"])
-
-    def _add_epoch(self, module: RunModule, metrics: dict[str, float]) -> None:
-        histograms: dict[str, Tensor] = {}
-        if self.diagnostics:
-            inputs, targets = module.batch_of(module.data.train, slice(0, PROBE))
-            statistics, histograms = layer_statistics(module.network, module.loss, inputs, targets)
-            metrics = metrics | statistics
-        step = module.epoch * module.steps_per_epoch
-        self.record.add_epoch(module.epoch, step, module.seconds, metrics, histograms)
-
-
-class ProgressBar(pl.Callback):
-    """Shows one run's progress.
-
-    Args:
-        label: What to call the run.
-        epochs: Its epochs, those done before a resumption counted.
-    """
-
-    def __init__(self, label: str, epochs: int) -> None:
-        self.label = label[:40]
-        self.epochs = epochs
-        self.bar: Bar | None = None
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, RunModule)
-        self.bar = Bar(self.label, self.epochs, begun=module.epoch)
+        assert isinstance(module, RunsModule)
+        if self.stopped.is_set():
+            raise Halted
+        if block[-1] == module.steps_per_epoch - 1:
+            self.recorder.before_last_step(module)
 
     def on_train_batch_end(
         self,
@@ -95,18 +123,31 @@ class ProgressBar(pl.Callback):
         module: pl.LightningModule,
         outputs: object,
         block: list[int],
-        _: int,
+        index: int,
     ) -> None:
-        assert isinstance(module, RunModule)
-        assert self.bar
+        assert isinstance(module, RunsModule)
         self.bar.advance(len(block) / module.steps_per_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, RunModule)
-        assert self.bar
-        loss, accuracy = (module.metrics[f"val/{name}"] for name in ("loss", "accuracy"))
-        self.bar.epoch_ended(module.epoch + 1, f"val loss {loss:.4f}  accuracy {accuracy:.2%}")
+        assert isinstance(module, RunsModule)
+        self.recorder.end_epoch(module)
+        self.bar.epoch_ended(min(run.epoch for run in module.runs), outcome(module.runs))
+        trainer.should_stop = bool(self.recorder.ended)
 
-    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        if self.bar:
-            self.bar.close()
+    def on_test_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, RunsModule)
+        self.recorder.complete(module)
+
+
+class Halted(BaseException):
+    """The training was told to stop by `stopped`."""
+
+
+def outcome(runs: Collection[Run]) -> str:
+    """How well runs do, in a few words."""
+    if len(runs) == 1:
+        (run,) = runs
+        loss, accuracy = run.metrics["val/loss"], run.metrics["val/accuracy"]
+        return f"val loss {loss:.4f}  accuracy {accuracy:.2%}"
+    accuracies = [run.metrics["val/accuracy"] for run in runs]
+    return f"val accuracy best {max(accuracies):.2%}, median {median(accuracies):.2%}"

@@ -5,6 +5,8 @@ from functools import cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from runner.config.schema import Config
+from runner.data import examples
 from runner.options.architectures import Architecture, Shape
 from runner.options.regularizers import Regularizer
 
@@ -20,6 +22,13 @@ def set_threads(wanted: int | None, flops: float) -> None:
     The choice depends on the configuration alone, so that a run repeats itself bit by bit.
     """
     torch.set_num_threads(wanted or (1 if flops < SMALL_STEP else ALL_THREADS))
+
+
+def step_flops(config: Config) -> int:
+    """Floating-point operations of the forward pass of a step."""
+    data = examples.load(config.data)
+    size = len(data.train) if config.batch_size.size == "full" else config.batch_size.size
+    return size * forward_flops(config.architecture, data.shape, data.classes, config.regularizer)
 
 
 @cache

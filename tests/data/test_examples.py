@@ -8,9 +8,18 @@ import pytest
 import torch
 import yaml
 from pydantic import ValidationError
-from torch import Tensor
 
-from runner.data.examples import Dataset, Epoch, Split, _standardization, crop_flip, load, slices
+from runner.data.examples import (
+    Dataset,
+    Split,
+    _standardization,
+    batch,
+    crop_flip,
+    epoch_crops,
+    epoch_order,
+    load,
+    slices,
+)
 from runner.data.files import load_raw
 from runner.errors import DataError
 from runner.options.data import Data
@@ -27,8 +36,15 @@ def data(name: str = "digits", **settings: Any) -> Data:
 
 
 def batches(dataset: Dataset, batch_size: int, seed: int = 0, epoch: int = 0) -> list[Any]:
-    passed = Epoch(dataset, batch_size, seed, epoch)
-    return [passed.batch(number) for number in range(len(dataset.train) // batch_size)]
+    order = epoch_order(dataset, seed, epoch)
+    crops = epoch_crops(dataset, seed, epoch) if dataset.augment else None
+    found = []
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        places = slice(start, start + batch_size)
+        of_run = None if crops is None else crops[None, places]
+        inputs, targets = batch(dataset, order[None, places], of_run)
+        found.append((inputs[0], targets[0]))
+    return found
 
 
 def tiny(examples: int = 30, shape: tuple[int, ...] = (2, 8, 16), augment: bool = False) -> Dataset:
@@ -122,24 +138,24 @@ def test_a_pixel_that_never_changes_becomes_0(value: int) -> None:
 def test_the_order_is_a_permutation_by_seed_and_epoch() -> None:
     dataset = tiny()
     orders = {
-        (seed, epoch): Epoch(dataset, 4, seed, epoch).order.tolist()
+        (seed, epoch): epoch_order(dataset, seed, epoch).tolist()
         for seed in range(3)
         for epoch in range(3)
     }
     assert all(sorted(order) == list(range(30)) for order in orders.values())
     assert len({tuple(order) for order in orders.values()}) == 9
     torch.rand(5)  # torch's generator has no part in it, nor has the batch size
-    assert Epoch(dataset, 7, 2, 1).order.tolist() == orders[2, 1]
+    assert epoch_order(dataset, 2, 1).tolist() == orders[2, 1]
 
 
 def test_an_epoch_has_only_whole_batches() -> None:
     dataset = tiny()
     seen = torch.cat([targets for _, targets in batches(dataset, batch_size=7)]).tolist()
-    assert seen == Epoch(dataset, 7, 0, 0).order.tolist()[:28]
+    assert seen == epoch_order(dataset, 0, 0).tolist()[:28]
     for inputs, targets in batches(dataset, batch_size=7):
         assert (len(inputs), inputs.dtype, targets.dtype) == (7, torch.float32, torch.int64)
         torch.testing.assert_close(inputs * 255, dataset.train.images[targets].float())
-    missed = [set(Epoch(dataset, 7, 0, epoch).order.tolist()[28:]) for epoch in range(3)]
+    missed = [set(epoch_order(dataset, 0, epoch).tolist()[28:]) for epoch in range(3)]
     assert len(set.union(*missed)) > 2  # others wait in other epochs
 
 
@@ -148,6 +164,16 @@ def slow_crop(image: np.ndarray, top: int, left: int, mirror: int) -> np.ndarray
     padded = np.pad(image, ((0, 0), (height // 8,) * 2, (width // 8,) * 2))
     crop = padded[:, top : top + height, left : left + width]
     return crop[:, :, ::-1] if mirror else crop
+
+
+def test_a_batch_has_the_examples_of_each_run() -> None:
+    dataset = tiny()
+    orders = torch.stack([epoch_order(dataset, seed, 0)[:7] for seed in (0, 1)])
+    inputs, targets = batch(dataset, orders, None)
+    assert (inputs.shape, targets.shape) == ((2, 7, 2, 8, 16), (2, 7))
+    for run in (0, 1):
+        assert torch.equal(inputs[run], batch(dataset, orders[run, None], None)[0][0])
+        assert torch.equal(targets[run], dataset.train.labels[orders[run]])
 
 
 def test_crop_flip() -> None:
@@ -162,23 +188,21 @@ def test_crop_flip() -> None:
 
 def test_augmentation_by_seed_and_epoch() -> None:
     dataset = tiny(600, augment=True)
-    passed = Epoch(dataset, 100, 1, 2)
-    crops: Tensor | None = passed.crops
-    assert crops is not None
+    crops = epoch_crops(dataset, 1, 2)
     # Every one of the 3·5·2 crops of an 8×16 image, about equally often.
     crop_counts = torch.unique(crops, dim=0, return_counts=True)[1]
     assert (crops.amin(0).tolist(), crops.amax(0).tolist()) == ([0, 0, 0], [2, 4, 1])
     assert len(crop_counts) == 30
     assert crop_counts.max() < 45  # of 20, by chance
-    inputs, targets = passed.batch(3)
+    inputs, targets = batches(dataset, 100, 1, 2)[3]
     expected = [
         slow_crop(dataset.train.images[target].numpy(), *crop)
         for target, crop in zip(targets.tolist(), crops[300:400].tolist(), strict=True)
     ]
     np.testing.assert_allclose(inputs * 255, np.stack(expected), rtol=1e-5)
-    assert torch.equal(Epoch(dataset, 100, 1, 2).batch(3)[0], inputs)
+    assert torch.equal(batches(dataset, 100, 1, 2)[3][0], inputs)
     for seed, epoch in ((1, 3), (2, 2)):
-        assert not torch.equal(Epoch(dataset, 100, seed, epoch).crops, crops)
+        assert not torch.equal(epoch_crops(dataset, seed, epoch), crops)
 
 
 @pytest.mark.parametrize(

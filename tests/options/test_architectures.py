@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from runner.options.architectures import Activation, Architecture
-from runner.options.layers import ACTIVATIONS, Dropout, layers, weights
+from runner.options.layers import ACTIVATIONS, BatchNorm, Dropout, layers, weights
 from runner.options.regularizers import Regularizer
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "architecture").glob("*.yaml"))
@@ -83,7 +83,7 @@ def test_regularization_reaches_the_network(
     plain = build(name, (1, 8, 8), settings)
     # With no dropout at all, fc_dropout still has its layer (the schema refuses that setting).
     assert count(plain, Dropout) == (settings.get("head") == "fc_dropout")
-    assert count(plain, nn.BatchNorm1d, nn.BatchNorm2d) == 0
+    assert count(plain, BatchNorm) == 0
     assert all(layer.linear.bias is not None for layer in layers(plain))
 
     network = build(name, (1, 8, 8), settings, dropout=0.5, dropout_input=0.2, batch_norm=True)
@@ -91,11 +91,9 @@ def test_regularization_reaches_the_network(
     scales = [dropout.scale.item() for dropout in dropouts]
     assert scales == pytest.approx([1 / 0.8] + [1 / 0.5] * num_dropouts)
     has_output_layer = settings.get("head") != "gap"
-    assert count(network, nn.BatchNorm1d, nn.BatchNorm2d) == num_layers - has_output_layer
+    assert count(network, BatchNorm) == num_layers - has_output_layer
     for layer in layers(network):
-        assert (layer.linear.bias is None) == isinstance(
-            layer.norm, nn.BatchNorm1d | nn.BatchNorm2d
-        )
+        assert (layer.linear.bias is None) == isinstance(layer.norm, BatchNorm)
 
 
 def test_numbers_of_parameters() -> None:

@@ -1,4 +1,4 @@
-"""Penalties, max-norm, dropout's masks, and batch normalisation's gradient."""
+"""Dropout's masks, and batch normalisation's gradient."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from runner.options.layers import Dropout, Layer
-from runner.options.regularizers import Regularizer, limit_norm, penalty
+from runner.options.layers import BatchNorm, Dropout, Layer
+from runner.options.regularizers import Regularizer
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "regularizer").glob("*.yaml"))
 N = 10_000
@@ -24,29 +24,6 @@ def dropout(rate: float = 0.3, key: int = 1234) -> Dropout:
 def masks(module: Dropout, passes: int, shape: tuple[int, ...] = (N,)) -> Tensor:
     """Which units were kept in successive passes, (passes, *shape)."""
     return torch.stack([module(torch.ones(shape)) != 0 for _ in range(passes)])
-
-
-@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
-def test_penalty(l1: float, l2: float) -> None:
-    random = np.random.default_rng(0)
-    arrays = [random.normal(size=(4, 3)), random.normal(size=(2, 3, 2, 2))]
-    ws = [torch.tensor(array, requires_grad=True) for array in arrays]
-    cost = penalty(ws, l1, l2)
-    value = sum(l1 * np.abs(w).sum() + l2 / 2 * (w**2).sum() for w in arrays)
-    assert torch.as_tensor(cost).item() == pytest.approx(value, rel=1e-12)
-    if isinstance(cost, Tensor):
-        cost.backward()
-        for w, array in zip(ws, arrays, strict=True):
-            np.testing.assert_allclose(w.grad, l1 * np.sign(array) + l2 * array, rtol=1e-12)
-
-
-def test_limit_norm() -> None:
-    linear, conv = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]), torch.ones(2, 3, 2, 2)
-    conv[1] = -0.01
-    limit_norm([linear, conv], max_norm=2.0)
-    torch.testing.assert_close(linear, torch.tensor([[1.2, 1.6], [0.3, 0.4], [0.0, 0.0]]))
-    torch.testing.assert_close(conv[0], torch.full((3, 2, 2), 2 / 12**0.5))
-    torch.testing.assert_close(conv[1], torch.full((3, 2, 2), -0.01))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.9, 0.999])
@@ -123,9 +100,9 @@ def test_batch_norm_backward() -> None:
     """∂C/∂z = ∂C/∂ẑ/√(σ²+ε) + ∂C/∂σ²·2(z−μ)/m + ∂C/∂μ/m; ∂C/∂w is summed over the batch."""
     random, m = np.random.default_rng(0), 7
     x, w, dy = random.normal(size=(m, 3)), random.normal(size=(4, 3)), random.normal(size=(m, 4))
-    layer = Layer(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4)).double()
+    layer = Layer(nn.Linear(3, 4, bias=False), BatchNorm(4)).double()
     norm = layer.norm
-    assert isinstance(norm, nn.BatchNorm1d)
+    assert isinstance(norm, BatchNorm)
     gamma, beta = random.normal(size=4), random.normal(size=4)
     with torch.no_grad():
         for parameter, value in ((layer.linear.weight, w), (norm.weight, gamma), (norm.bias, beta)):
@@ -145,6 +122,24 @@ def test_batch_norm_backward() -> None:
     np.testing.assert_allclose(layer.linear.weight.grad, dz.T @ x, rtol=1e-9)
     np.testing.assert_allclose(norm.weight.grad, (dy * z_hat).sum(axis=0), rtol=1e-10)
     np.testing.assert_allclose(norm.bias.grad, dy.sum(axis=0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (7, 4, 3, 5)], ids=["units", "channels"])
+def test_batch_norm_is_torch_s(shape: tuple[int, ...]) -> None:
+    random = torch.Generator().manual_seed(0)
+    ours, theirs = BatchNorm(4), (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(4)
+    for _ in range(3):
+        z = torch.randn(shape, generator=random) * 3 + 1
+        torch.testing.assert_close(ours(z), theirs(z))
+    ours.eval(), theirs.eval()
+    torch.testing.assert_close(ours(z), theirs(z))
+    expected = {k: v for k, v in theirs.state_dict().items() if k != "num_batches_tracked"}
+    torch.testing.assert_close(ours.state_dict(), expected)
+    # In bfloat16 statistics would have two digits; taken in float32, they are right.
+    half = BatchNorm(4)
+    y = half(z.bfloat16())
+    assert y.dtype == torch.bfloat16 and half.running_mean.dtype == torch.float32
+    torch.testing.assert_close(y.float(), BatchNorm(4)(z), atol=0.03, rtol=0.03)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -59,31 +59,31 @@ def only_folder(root: Path) -> RunFolder:
 
 def seeds_fail(seeds: tuple[int, ...], error: BaseException) -> None:
     """The networks of these seeds cannot be built."""
-    from runner.training import build as train
-    from runner.training import workers as machine
+    from runner.training import plan, train
 
-    original = train.build
+    original = train.build_run
 
-    def build(config: Any, device: Any) -> Any:
+    def build_run(config: Any) -> Any:
         if config.seed in seeds:
             raise error
-        return original(config, device)
+        return original(config)
 
-    train.build = machine.build = build
+    train.build_run = plan.build_run = build_run
 
 
 def breaks_at(step: int) -> None:
     """The weights are not finite after this update of a run alone."""
-    from runner.training.module import RunModule
+    from runner.training.module import RunsModule
 
-    original = RunModule.step
+    original, left = RunsModule.step, [step]
 
-    def broken(module: RunModule, inputs: Any, targets: Any, number: int) -> None:
-        original(module, inputs, targets, number)
-        if number == step - 1:
-            module.weights[0].data[0, 0] = float("nan")
+    def broken(module: RunsModule, number: int) -> None:
+        original(module, number)
+        left[0] -= 1
+        if not left[0]:
+            module.networks.parameters[0][0, 0] = float("nan")
 
-    RunModule.step = broken  # type: ignore[method-assign]
+    RunsModule.step = broken  # type: ignore[method-assign]
 
 
 def no_room(epoch: int, limit: int, all_files: bool = False) -> None:

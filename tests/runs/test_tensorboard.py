@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from runner.interrupts import Interrupted
 from runner.runs.folder import RunFolder
-from runner.training import build as train
+from runner.runs.writer import RunRecord
 
 TINY = ["data.train_size=64", "trainer.progress=false", "epochs=3"]
 
@@ -88,16 +88,16 @@ def test_diagnostics_write_statistics_and_histograms(command: Command, tmp_path:
 def test_a_resumed_run_has_every_epoch_once(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_checkpoint = train.RunRecord.add_checkpoint
+    add_checkpoint = RunRecord.add_checkpoint
 
-    def killed(record: train.RunRecord, state: dict[str, object], accuracy: float) -> None:
+    def killed(record: RunRecord, state: dict[str, object], accuracy: float) -> None:
         if state["epoch"] == 2:  # its curves are written, its checkpoint is not
             raise Interrupted(signal.SIGTERM)
         add_checkpoint(record, state, accuracy)
 
-    monkeypatch.setattr(train.RunRecord, "add_checkpoint", killed)
+    monkeypatch.setattr(RunRecord, "add_checkpoint", killed)
     assert command(*TINY).code == 143
-    monkeypatch.setattr(train.RunRecord, "add_checkpoint", add_checkpoint)
+    monkeypatch.setattr(RunRecord, "add_checkpoint", add_checkpoint)
     assert command(*TINY).code == 0
     folder, accumulator = events(tmp_path)
     assert [point.step for point in accumulator.Scalars("val/loss")] == [0, 1, 2, 3]

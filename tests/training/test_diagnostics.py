@@ -140,12 +140,14 @@ def test_saturation_of_nothing() -> None:
 
 def test_update_ratios() -> None:
     net = network()
-    before = [w.clone() for w in weights(net)]
-    with torch.no_grad():
-        weights(net)[0].mul_(1.01)
-        weights(net)[1].add_(2.0)
-    moved = 2 * 15**0.5 / before[1].norm().item()
+    before = [torch.stack([w, w]).clone() for w in weights(net)]
+    after = [w.clone() for w in before]
+    after[0][1] *= 1.01
+    after[1][1] += 2.0
+    moved = 2 * 15**0.5 / before[1][1].norm().item()
     expected = {"update_ratio/1": 0.01, "update_ratio/2": moved}
-    assert update_ratios(net, before) == pytest.approx(expected)
+    assert update_ratios(after, before, 1) == pytest.approx(expected)
+    assert update_ratios(after, before, 0) == {"update_ratio/1": 0.0, "update_ratio/2": 0.0}
     zeros = [torch.zeros_like(w) for w in before]
-    assert all(np.isfinite(ratio) for ratio in update_ratios(net, zeros).values())
+    assert all(np.isfinite(ratio) for ratio in update_ratios(after, zeros, 1).values())
+    assert update_ratios(after, [], 1) == {}

@@ -20,7 +20,9 @@ from conftest import Command
 from runner.config.schema import Config
 from runner.interrupts import Interrupted
 from runner.runs.folder import RunFolder
-from runner.training import build as train
+from runner.training import train
+from runner.training.module import RunsModule
+from runner.training.run import Run
 
 CONF = Path(__file__).parents[2] / "conf"
 TINY = ["data.train_size=64", "trainer.progress=false"]
@@ -229,14 +231,14 @@ def test_a_sweep_trains_every_combination(command: Command, tmp_path: Path) -> N
 def test_a_failed_run_is_told_at_once_and_at_the_end_and_stops_no_other(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = train.build
+    build_run = train.build_run
 
-    def failing(config: Config, device: torch.device) -> Any:
+    def failing(config: Config) -> Run:
         if config.seed in (1, 3):
             raise RuntimeError(f"seed {config.seed} is cursed")
-        return build(config, device)
+        return build_run(config)
 
-    monkeypatch.setattr(train, "build", failing)
+    monkeypatch.setattr(train, "build_run", failing)
     code, out, err = command("-m", "seed=0,1,2,3", "epochs=1", "hydra/launcher=basic", *TINY)
     assert code == 3
     for seed in (1, 3):
@@ -249,7 +251,7 @@ def test_a_failed_run_is_told_at_once_and_at_the_end_and_stops_no_other(
     (error, _) = tmp_path.glob("outputs/runs/*/error.txt")
     assert "is cursed" in error.read_text()
 
-    monkeypatch.setattr(train, "build", build)
+    monkeypatch.setattr(train, "build_run", build_run)
     code, out, err = command("-m", "seed=0,1,2,3", "epochs=1", "hydra/launcher=basic", *TINY)
     assert (code, err) == (0, "")
     assert sum(line.startswith("[") for line in out.splitlines()) == 2
@@ -289,14 +291,15 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 ) -> None:
     command(*arguments, "epochs=4", "name=whole", *TINY)
     whole = only_run(tmp_path)
-    step = train.RunModule.step
+    step, taken = RunsModule.step, []
 
-    def interrupted(module: train.RunModule, x: torch.Tensor, y: torch.Tensor, number: int) -> None:
-        if number == 5:  # within the third epoch of two steps
+    def interrupted(module: RunsModule, number: int) -> None:
+        taken.append(number)
+        if len(taken) == 6:  # within the third epoch of two steps
             raise Interrupted(signal.SIGINT)
-        step(module, x, y, number)
+        step(module, number)
 
-    monkeypatch.setattr(train.RunModule, "step", interrupted)
+    monkeypatch.setattr(RunsModule, "step", interrupted)
     code, _, err = command(*arguments, "epochs=4", "name=resumed", *TINY)
     assert code == 130
     assert "The same command goes on from here." in err
@@ -304,14 +307,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert resumed.status == "interrupted"
     assert [line["epoch"] for line in resumed.metrics()] == [0, 1, 2]
 
-    monkeypatch.setattr(train.RunModule, "step", step)
-    steps = []
-    monkeypatch.setattr(
-        train.RunModule, "step", lambda m, x, y, n: (steps.append(n), step(m, x, y, n))
-    )
     code, _, err = command(*arguments, "epochs=4", "name=resumed", *TINY)
     assert (code, err) == (0, "")
-    assert steps == [4, 5, 6, 7]
+    assert taken[6:] == [0, 1, 0, 1]
     assert weights_hash(resumed) == weights_hash(whole)
     assert numbers(resumed) | {"name": ""} == numbers(whole) | {"name": ""}
     assert [line["epoch"] for line in resumed.metrics()] == [0, 1, 2, 3, 4]

@@ -9,18 +9,24 @@ import pytest
 import torch
 import yaml
 from conftest import Command
-from test_stacking import LOSSES, REGULARIZERS, TINY, configs_of, three_runs
+from test_module import LOSSES, REGULARIZERS, TINY, configs_of, three_runs
 
 from runner.config.schema import Config
 from runner.errors import CheckpointError
 from runner.interrupts import Interrupted
 from runner.runs.folder import STATE, RunFolder
-from runner.training import build as train
-from runner.training import groups as grouping
-from runner.training import train as stacking
+from runner.training import train as training
+from runner.training.groups import grouped
+from runner.training.module import RunsModule
 from runner.training.plan import Plan
-from runner.training.stack import Stack
-from runner.training.workers import Machine
+from runner.training.run import Run
+from runner.training.train import train_all
+
+
+def alone(config: Config, path: Path) -> RunFolder:
+    """The run in a stack of its own."""
+    train_all([(config, path)], print)
+    return RunFolder(path)
 
 
 def same_files(one: RunFolder, other: RunFolder) -> None:
@@ -70,27 +76,27 @@ def test_stacked_and_alone_leave_the_same_files(tmp_path: Path) -> None:
     ended: list[int] = []
     told: list[str] = []
     jobs = [(config, tmp_path / f"stacked{i}") for i, config in enumerate(configs)]
-    stacking.train_all(jobs, told.append, lambda number, how: ended.append(number), width=5)
+    train_all(jobs, told.append, lambda number, how: ended.append(number), width=5)
     assert sorted(ended) == [0, 1, 2, 3, 4]
     assert told == ["5 runs, all as one (width=5)"]
     for i, config in enumerate(configs):
-        folder = train.run(config, tmp_path / f"alone{i}")
+        folder = alone(config, tmp_path / f"alone{i}")
         same_files(RunFolder(tmp_path / f"stacked{i}"), folder)
     assert RunFolder(tmp_path / "stacked4").status == "diverged"
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
     """Makes the next stack stop in the middle of an epoch."""
-    step, left = Stack.step, [epochs * 8 + 3]
+    step, left = RunsModule.step, [epochs * 8 + 3]
 
-    def interrupted(self: Stack, number: int) -> None:
+    def interrupted(self: RunsModule, number: int) -> None:
         left[0] -= 1
         if not left[0]:
-            monkeypatch.setattr(Stack, "step", step)
+            monkeypatch.setattr(RunsModule, "step", step)
             raise error
         step(self, number)
 
-    monkeypatch.setattr(Stack, "step", interrupted)
+    monkeypatch.setattr(RunsModule, "step", interrupted)
 
 
 def test_an_interrupted_stack_resumes_stacked_and_alone(
@@ -100,15 +106,15 @@ def test_an_interrupted_stack_resumes_stacked_and_alone(
     interrupt_after(monkeypatch, 2, Interrupted(2))
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     with pytest.raises(Interrupted):
-        stacking.train_all(jobs, print, width=3)
+        train_all(jobs, print, width=3)
     assert [RunFolder(path).status for _, path in jobs] == ["interrupted"] * 3
     assert [len(RunFolder(path).metrics()) for _, path in jobs] == [3] * 3
-    train.run(*jobs[0])
+    alone(*jobs[0])
     late = configs[0].model_copy(update={"seed": 9})
     jobs.append((late, tmp_path / "late"))  # a fresh run joins two that go on
-    stacking.train_all(jobs[1:], print, width=3)
+    train_all(jobs[1:], print, width=3)
     for i, (config, path) in enumerate(jobs):
-        same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+        same_files(RunFolder(path), alone(config, tmp_path / f"whole{i}"))
 
 
 def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
@@ -116,11 +122,11 @@ def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
     short = [config.model_copy(update={"epochs": 2}) for config in configs]
     for i, config in enumerate(short):
         config = config.model_copy(update={"schedule": configs[i].schedule})
-        train.run(config, tmp_path / f"{i}")
+        alone(config, tmp_path / f"{i}")
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
-    stacking.train_all(jobs, print, width=3)
+    train_all(jobs, print, width=3)
     for i, (config, path) in enumerate(jobs):
-        same_files(RunFolder(path), train.run(config, tmp_path / f"whole{i}"))
+        same_files(RunFolder(path), alone(config, tmp_path / f"whole{i}"))
 
 
 def saved(path: Path, *epochs: int, **status: Any) -> RunFolder:
@@ -135,7 +141,7 @@ def saved(path: Path, *epochs: int, **status: Any) -> RunFolder:
 
 def test_the_last_epoch_that_a_killed_stack_has_in_common(tmp_path: Path) -> None:
     ahead, behind = saved(tmp_path / "a", 1, 2, 3), saved(tmp_path / "b", 1, 2)
-    common = stacking.last_common_epoch
+    common = training.last_common_epoch
     assert common([ahead, ahead]) == 3
     assert common([ahead, behind]) == 2
     begun = {"status": "running", "epoch": 0}
@@ -174,14 +180,14 @@ def test_a_stack_that_cannot_begin_is_not_forgotten(
     jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
     interrupt_after(monkeypatch, 2, Interrupted(2))
     with pytest.raises(Interrupted):
-        stacking.train_all(jobs, print, width=3)
+        train_all(jobs, print, width=3)
 
     def unreadable(folders: object) -> int:
         raise OSError("cannot be read")
 
-    monkeypatch.setattr(stacking, "last_common_epoch", unreadable)
+    monkeypatch.setattr(training, "last_common_epoch", unreadable)
     told: list[str] = []
-    stacking.train_all(jobs, told.append, width=3)
+    train_all(jobs, told.append, width=3)
     assert told[0] == "3 runs, as one again"
     assert {RunFolder(path).status for _, path in jobs} == {"complete"}
 
@@ -189,18 +195,18 @@ def test_a_stack_that_cannot_begin_is_not_forgotten(
 def test_out_of_memory_halves_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = three_runs("sgd", "plain", "mlp") + three_runs("sgd", "norms", "mlp")
     widths = []
-    step = Stack.step
+    step = RunsModule.step
 
-    def small_machine(self: Stack, number: int) -> None:
-        widths.append(len(self.modules))
-        if len(self.modules) > 3:
+    def small_machine(self: RunsModule, number: int) -> None:
+        widths.append(len(self.runs))
+        if len(self.runs) > 3:
             raise torch.OutOfMemoryError("no room")
         step(self, number)
 
-    monkeypatch.setattr(Stack, "step", small_machine)
+    monkeypatch.setattr(RunsModule, "step", small_machine)
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     told: list[str] = []
-    stacking.train_all(jobs, told.append, width=6)
+    train_all(jobs, told.append, width=6)
     assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 6
     assert sorted(set(widths)) == [3, 6]
     assert told == [
@@ -216,28 +222,32 @@ def test_a_stack_that_fails_goes_on_in_halves(
     jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
     ended: list[int] = []
     told: list[str] = []
-    stacking.train_all(jobs, told.append, lambda number, how: ended.append(number), width=3)
+    train_all(jobs, told.append, lambda number, how: ended.append(number), width=3)
     assert sorted(ended) == [0, 1, 2]
     assert {RunFolder(path).status for _, path in jobs} == {"complete"}
     assert told[1] == "3 runs, 2 stacks of up to 2 (to find which fails: RuntimeError: broken)"
 
 
-def test_what_cannot_be_stacked_is_trained_one_by_one(tmp_path: Path) -> None:
-    """Stacked, torch's batch normalisation takes no bfloat16."""
+def test_batch_norm_is_stacked_in_mixed_precision(tmp_path: Path) -> None:
     own = [[f"seed={seed}", "trainer.precision=bf16-mixed"] for seed in range(2)]
     configs = configs_of(*own, common=REGULARIZERS["batch_norm"])
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     told: list[str] = []
-    stacking.train_all(jobs, told.append)
-    assert told[0].startswith("2 runs, one by one (the measurement failed: RuntimeError: ")
-    assert [RunFolder(path).status for _, path in jobs] == ["complete"] * 2
+    train_all(jobs, told.append, width=2)
+    assert told == ["2 runs, all as one (width=2)"]
+    for i, config in enumerate(configs):
+        result = RunFolder(tmp_path / f"{i}").result
+        expected = alone(config, tmp_path / f"alone{i}").result
+        assert result and expected
+        # bfloat16 has 8 bits: what is rounded differently shows in the third digit.
+        assert result["train/loss"] == pytest.approx(expected["train/loss"], rel=0.01)
 
 
 def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
     jobs = [(c, tmp_path / f"{i}") for i, c in enumerate(three_runs("sgd", "plain", "mlp"))]
     refused: list[int] = []
     with RunFolder(tmp_path / "1").lock():
-        stacking.train_all(jobs, print, refused=lambda n, error: refused.append(n), width=3)
+        train_all(jobs, print, refused=lambda n, error: refused.append(n), width=3)
     assert refused == [1]
     assert RunFolder(tmp_path / "2").status == "complete"
 
@@ -269,22 +279,57 @@ def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_which_runs_are_stacked(override: str, together: bool) -> None:
-    groups = grouping.grouped(configs_of([], [override]))
+    groups = grouped(configs_of([], [override]))
     assert len(groups) == 2 - together
     name = override.split("=")[0]
     assert all((name in what) is not together for what, _ in groups)
 
 
-def test_two_workers_train_the_same_runs(tmp_path: Path) -> None:
+def test_stacks_side_by_side_train_the_same_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "fastest_plan", lambda *_: Plan(2, 2, "for the test"))
     configs = three_runs("adam", "dropout", "mlp")
-    with Machine(configs, workers=2) as machine:
-        modules = [machine.built(config) for config in configs]
-        stacks = machine.stacks(modules)
-        assert sorted(len(stack.modules) for stack in stacks) == [1, 2]
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
-    stacking.train_stack(grouping.Piece([0, 1, 2], 2, ""), jobs, print, print)
+    ended: list[int] = []
+    told: list[str] = []
+    train_all(jobs, told.append, lambda number, how: ended.append(number))
+    assert told == ["3 runs, 2 stacks of up to 2, 2 side by side (for the test)"]
+    assert sorted(ended) == [0, 1, 2]
     for i, config in enumerate(configs):
-        same_files(RunFolder(tmp_path / f"{i}"), train.run(config, tmp_path / f"alone{i}"))
+        same_files(RunFolder(tmp_path / f"{i}"), alone(config, tmp_path / f"alone{i}"))
+
+
+def test_what_is_raised_for_a_run_that_has_ended_is_raised(tmp_path: Path) -> None:
+    configs = three_runs("sgd", "plain", "mlp")
+
+    def stop(number: int, how: str) -> None:
+        raise RuntimeError("the table cannot be written")
+
+    for width in (1, 3):
+        jobs = [(config, tmp_path / f"{width}of{i}") for i, config in enumerate(configs)]
+        with pytest.raises(RuntimeError, match="the table"):
+            train_all(jobs, print, stop, width=width)
+        complete = [RunFolder(path).status == "complete" for _, path in jobs]
+        assert sum(complete) == width
+
+
+def test_runs_that_are_given_up_leave_the_others_unharmed(tmp_path: Path) -> None:
+    configs = three_runs("adam", "dropout", "mlp")
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+
+    def prune(runs: dict[int, Run]) -> list[int]:
+        return [number for number, run in runs.items() if number == 1 and run.epoch == 2]
+
+    ended: list[int] = []
+    train_all(jobs, print, lambda number, how: ended.append(number), width=3, prune=prune)
+    assert ended[0] == 1 and sorted(ended) == [0, 1, 2]
+    given_up = RunFolder(tmp_path / "1")
+    assert given_up.status == "pruned"
+    assert [line["epoch"] for line in given_up.metrics()] == [0, 1, 2]
+    train_all(jobs[1:2], print)  # asked for again it goes on to the end
+    for i, (config, path) in enumerate(jobs):
+        same_files(RunFolder(path), alone(config, tmp_path / f"alone{i}"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -292,9 +337,9 @@ def test_a_stack_on_a_gpu_is_the_runs_alone(tmp_path: Path) -> None:
     for regularizer in REGULARIZERS:
         configs = three_runs("adam", regularizer, "convnet")
         jobs = [(config, tmp_path / f"{regularizer}{i}") for i, config in enumerate(configs)]
-        stacking.train_all(jobs, print, width=3)
+        train_all(jobs, print, width=3)
         for i, (config, path) in enumerate(jobs):
-            same_files(RunFolder(path), train.run(config, tmp_path / f"{regularizer}{i}alone"))
+            same_files(RunFolder(path), alone(config, tmp_path / f"{regularizer}{i}alone"))
 
 
 # Through the command line
@@ -317,7 +362,7 @@ def table(path: Path) -> list[dict[str, str]]:
 def test_a_sweep_ends_the_same_stacked_and_one_by_one(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacking, "fastest_plan", lambda *_: Plan(4, 1, "for the test"))
+    monkeypatch.setattr(training, "fastest_plan", lambda *_: Plan(4, 1, "for the test"))
     interrupt_after(monkeypatch, 2, Interrupted(15))
     assert command(*SWEEP).code == 143
     finished = command(*SWEEP)

@@ -1,0 +1,380 @@
+"""Runs trained as one, and a run alone, are the run that a plain loop of PyTorch trains.
+
+Tolerances. Alone, stacked and by hand, sums over a batch or a layer's inputs are taken in another order, so
+that numbers differ in the last of float32's 24 bits (6e-8). After the five epochs of 8 steps below, the
+largest relative difference over all cases was 1.1e-6 in a tensor of a run and 3.3e-7 in its metrics; allowed
+is ten times that. The mistakes planted below move the weights by 4e-3 and more. Activations are tanh: where a
+unit of a ReLU network sits at its kink, a last bit decides whether it learns from an example at all.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from runner.command.compose import composing
+from runner.config.schema import Config
+from runner.data import examples
+from runner.data.examples import crop_flip, epoch_crops, epoch_order
+from runner.options.data import Data
+from runner.options.layers import Dropout, weights
+from runner.options.optimizers import Momentum
+from runner.options.schedules import factor
+from runner.training.build import batch_size_of, build_module, build_run, initialize
+from runner.training.groups import grouped
+from runner.training.module import RunsModule
+from runner.training.run import Run, tensors_of
+
+WEIGHTS, LOSSES = 1e-5, 3e-6
+EPOCHS = 5
+TINY = ("data.train_size=256", f"epochs={EPOCHS}", "trainer.progress=false", "trainer.threads=1")
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.02, "rmsprop": 2e-3}
+OPTIMIZERS = [*RATES, "adam", "adam_uncorrected", "adamw"]
+REGULARIZERS = {
+    "plain": ["regularizer=none"],
+    "dropout": ["regularizer=dropout", "regularizer.dropout_input=0.2"],
+    "batch_norm": ["regularizer=batch_norm"],
+    "norms": ["regularizer.l1=1e-4", "regularizer.l2=1e-3", "regularizer.max_norm=2.0"],
+}
+ARCHITECTURES = {
+    "mlp": ["architecture.hidden=[30,20]", "architecture.activation=tanh"],
+    "convnet": [
+        "architecture=convnet",
+        "architecture.channels=[4,8]",
+        "architecture.hidden=[16]",
+        "architecture.activation=tanh",
+    ],
+}
+BUFFERS = ("key", "count", "threshold", "scale")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two that wait for one another are slow beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def configs_of(*each: Sequence[str], common: Sequence[str] = ()) -> list[Config]:
+    with composing() as composer:
+        return [composer.jobs([*TINY, *common, *own], False)[0].config for own in each]
+
+
+def three_runs(optimizer: str, regularizer: str, architecture: str) -> list[Config]:
+    """Runs that differ in seed, η, schedule and the strength of what regularises them."""
+    rate = RATES.get(optimizer, 1e-3)
+    own = [
+        [f"seed={seed}", f"optimizer.lr={rate * factor}", f"schedule.gamma={gamma}"]
+        for seed, factor, gamma in ((0, 1.0, 0.9), (1, 0.5, 0.8), (2, 1.0, 0.9))
+    ]
+    if regularizer == "dropout":
+        own[1].append("regularizer.dropout=0.3")
+    if regularizer == "norms":
+        own[1] += ["regularizer.l2=0.01", "regularizer.max_norm=null"]
+    common = [f"optimizer={optimizer}", "schedule=exponential"]
+    if optimizer not in ("sgd", "momentum", "nesterov"):
+        # Divided by its own size, the rounding of a gradient that is 0 would be a step of size η.
+        common.append("optimizer.eps=1e-3")
+    common += REGULARIZERS[regularizer] + ARCHITECTURES[architecture]
+    return configs_of(*own, common=common)
+
+
+History = list[dict[str, float]]
+
+
+def by_hand(config: Config) -> tuple[dict[str, Tensor], History]:
+    """A run as one writes it without a framework: its tensors and the metrics of each epoch."""
+    data = examples.load(config.data)
+    network = config.architecture.build(data.shape, data.classes, config.regularizer)
+    initialize(network, config)
+    optimizer = config.optimizer.build(network.parameters())
+    size, l1, l2 = batch_size_of(config, data), config.regularizer.l1, config.regularizer.l2
+    steps = len(data.train) // size
+    history = []
+    for epoch in range(config.epochs):
+        order, seen = epoch_order(data, config.seed, epoch), []
+        network.train()
+        for number in range(steps):
+            numbers = order[number * size : (number + 1) * size]
+            logits = network(data.inputs(data.train.images[numbers]))
+            penalty = sum(l1 * w.abs().sum() + l2 / 2 * (w * w).sum() for w in weights(network))
+            optimizer.zero_grad()
+            (config.loss(logits, data.train.labels[numbers]) + penalty).backward()
+            share = factor(config.schedule, epoch * steps + number, steps, config.epochs)
+            optimizer.param_groups[0]["lr"] = config.optimizer.lr * share
+            optimizer.step()
+            limit(network, config.regularizer.max_norm)
+            seen.append((logits.detach(), data.train.labels[numbers]))
+        network.eval()
+        with torch.no_grad():
+            val = network(data.inputs(data.val.images))
+        train = tuple(map(torch.cat, zip(*seen, strict=True)))
+        history.append(
+            measured("val", config, val, data.val.labels)
+            | measured("train", config, *train)
+            | {"lr": optimizer.param_groups[0]["lr"]}
+        )
+    return tensors_of(network), history
+
+
+@torch.no_grad()
+def limit(network: nn.Module, max_norm: float | None) -> None:
+    for w in weights(network) if max_norm else ():
+        for unit in w:
+            unit *= min(1.0, max_norm / unit.norm().item())
+
+
+def measured(split: str, config: Config, logits: Tensor, labels: Tensor) -> dict[str, float]:
+    accuracy = (logits.argmax(1) == labels).float().mean().item()
+    return {f"{split}/loss": config.loss(logits, labels).item(), f"{split}/accuracy": accuracy}
+
+
+def module_of(configs: Sequence[Config]) -> tuple[RunsModule, list[Run]]:
+    """A module of these runs, and the runs in their order."""
+    runs = [build_run(config) for config in configs]
+    return build_module(configs, runs, CPU, nullcontext), runs
+
+
+Outcome = tuple[dict[str, Tensor], History]
+
+
+def trained(
+    configs: Sequence[Config],
+    change: Callable[[RunsModule], object] = lambda module: None,
+    epochs: int = EPOCHS,
+) -> tuple[list[Outcome], list[int | None]]:
+    """Runs trained by a module: tensors and metrics of each, and the first step that was not finite."""
+    module, runs = module_of(configs)
+    change(module)
+    histories: list[History] = [[] for _ in runs]
+    broken: dict[Run, int | None] = {}
+    for _ in range(epochs):
+        module.on_train_epoch_start()
+        for block in module.train_dataloader():
+            module.training_step(block, 0)
+        for part in module.val_dataloader():
+            module.validation_step(part, 0)
+        module.on_train_epoch_end()
+        for run, history in zip(runs, histories, strict=True):
+            history.append(run.metrics)
+            broken[run] = broken.get(run) or run.broken_at
+    tensors = dict(
+        zip(
+            module.runs, module.networks.on_cpu([list(r.tensors) for r in module.runs]), strict=True
+        )
+    )
+    outcomes = [(tensors[run], history) for run, history in zip(runs, histories, strict=True)]
+    return outcomes, [broken[run] for run in runs]
+
+
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """The largest relative difference of a tensor of two networks."""
+    assert list(one) == list(other)
+    distances = [
+        (a.double() - b.double()).norm() / a.double().norm().clamp(min=1e-9)
+        for a, b in zip(one.values(), other.values(), strict=True)
+    ]
+    return float(max(distances))
+
+
+def assert_close(one: History, other: History) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert list(a) == list(b)
+        assert a == pytest.approx(b, rel=LOSSES, abs=LOSSES)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_run_is_the_one_by_hand(
+    monkeypatch: pytest.MonkeyPatch, optimizer: str, regularizer: str, architecture: str
+) -> None:
+    # Which of two nearly equal values is the maximum is decided by the last bit.
+    monkeypatch.setattr(nn, "MaxPool2d", nn.AvgPool2d)
+    configs = three_runs(optimizer, regularizer, architecture)
+    stacked, broken = trained(configs)
+    (alone,), _ = trained(configs[:1])
+    assert not any(broken)
+    expected = [by_hand(config) for config in configs]
+    pairs = [*zip(expected, stacked, strict=True), (expected[0], alone)]
+    for (tensors, history), (others, other_history) in pairs:
+        assert distance(tensors, others) < WEIGHTS
+        assert_close(history, other_history)
+
+
+def test_maximum_pooling_of_each_run() -> None:
+    configs = [c.model_copy(update={"epochs": 1}) for c in three_runs("sgd", "plain", "convnet")]
+    outcomes, _ = trained(configs, epochs=1)
+    for config, (tensors, _) in zip(configs, outcomes, strict=True):
+        assert distance(by_hand(config)[0], tensors) < WEIGHTS
+
+
+def test_initial_weights_and_batches_are_those_of_the_run() -> None:
+    configs = three_runs("adam", "dropout", "convnet")
+    configs = [c.model_copy(update={"data": augmented(c)}) for c in configs]
+    module, runs = module_of(configs)
+    seen = []
+    module.__dict__["passes"] = lambda p, b, x, y: seen.append((x, y)) or stop()
+    module.on_train_epoch_start()
+    with pytest.raises(StopIteration):
+        module.step(3)
+    ((inputs, targets),) = seen
+    rows = module.networks.on_cpu([list(run.tensors) for run in module.runs])
+    for config, run in zip(configs, runs, strict=True):
+        data = examples.load(config.data)
+        row = module.runs.index(run)
+        network = config.architecture.build(data.shape, data.classes, config.regularizer)
+        initialize(network, config)
+        assert distance(tensors_of(network), rows[row]) == 0
+        places = slice(3 * 32, 4 * 32)
+        numbers = epoch_order(data, config.seed, 0)[places]
+        images = crop_flip(data.train.images[numbers], epoch_crops(data, config.seed, 0)[places])
+        assert torch.equal(inputs[row], data.inputs(images))
+        assert torch.equal(targets[row], data.train.labels[numbers])
+
+
+def stop() -> None:
+    raise StopIteration
+
+
+def augmented(config: Config) -> Data:
+    return config.data.model_copy(update={"augment": "crop_flip"})
+
+
+def test_masks_are_the_same_bits() -> None:
+    rates, keys = [0.0, 0.5, 0.3], [3, 4, 5]
+    alone_, x = [], torch.ones(3, 8, 5)
+    for row, (rate, key) in enumerate(zip(rates, keys, strict=True)):
+        layer = Dropout(rate)
+        layer.key.fill_(key)
+        alone_.append((layer, torch.stack([layer(x[row]) for _ in range(2)])))
+    together = {
+        n: torch.stack([dict(layer.named_buffers())[n] for layer, _ in alone_]) for n in BUFFERS
+    }
+    together["count"].zero_()
+    forward = vmap(lambda buffers, x: functional_call(Dropout(0.9), buffers, (x,)))
+    masks = torch.stack([forward(together, x) for _ in range(2)], dim=1)
+    assert torch.equal(masks, torch.stack([mask for _, mask in alone_]))
+    assert (masks[0] == 1).all()
+    assert together["count"].tolist() == [2, 2, 2]
+
+
+def swap_rates(module: RunsModule) -> None:
+    first, second = module.runs[0], module.runs[-1]
+    first.update_rule, second.update_rule = second.update_rule, first.update_rule
+
+
+def share_masks(module: RunsModule) -> None:
+    for name, buffer in module.networks.buffers.items():
+        if name.endswith("key"):
+            buffer[:] = buffer[0].clone()
+
+
+def double_rate(module: RunsModule) -> None:
+    run = module.runs[0]
+    run.update_rule = run.update_rule.model_copy(update={"lr": 1.01 * run.update_rule.lr})
+
+
+def other_rule(module: RunsModule) -> None:
+    module.updates.groups[0]["betas"] = (0.9, 0.99)
+
+
+def no_l2(module: RunsModule) -> None:
+    module.l2_R = None
+
+
+def swap_norms(module: RunsModule) -> None:
+    assert module.l2_R is not None
+    module.l2_R = module.l2_R.flip(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "regularizer"),
+    [
+        (swap_rates, "plain"),
+        (double_rate, "plain"),
+        (other_rule, "plain"),
+        (share_masks, "dropout"),
+        (no_l2, "norms"),
+        (swap_norms, "norms"),
+    ],
+)
+def test_the_tolerance_notices_a_mistake(
+    change: Callable[[RunsModule], object], regularizer: str
+) -> None:
+    configs = three_runs("adam", regularizer, "mlp")
+    outcomes, _ = trained(configs, change)
+    expected = [by_hand(config) for config in configs]
+    worst = max(distance(a, b) for (a, _), (b, _) in zip(expected, outcomes, strict=True))
+    assert worst > 100 * WEIGHTS
+
+
+def test_a_diverging_run_changes_no_bit_of_the_others() -> None:
+    good = three_runs("sgd", "dropout", "mlp")
+    steep = good[0].optimizer.model_copy(update={"lr": 3e38})
+    bad = good[0].model_copy(update={"optimizer": steep, "seed": 7})
+    without, _ = trained(good)
+    outcomes, broken = trained([good[0], bad, *good[1:]])
+    assert [step is not None for step in broken] == [False, True, False, False]
+    for (one, _), (other, _) in zip(without, [outcomes[0], *outcomes[2:]], strict=True):
+        assert distance(one, other) == 0
+
+
+def test_a_stack_of_runs_goes_on_from_their_states() -> None:
+    """What `states` gives is all that the rest of a run depends on, whatever runs are beside it."""
+    for optimizer in ("momentum", "rmsprop", "adam_uncorrected"):
+        configs = three_runs(optimizer, "dropout", "mlp")
+        whole, _ = trained(configs)
+        module, runs = module_of(configs)
+        for epoch in range(EPOCHS):
+            module.on_train_epoch_start()
+            for number in range(module.steps_per_epoch):
+                module.step(number)
+            for part in module.val_dataloader():
+                module.validation_step(part, 0)
+            module.on_train_epoch_end()
+            for run, state in zip(module.runs, module.states(), strict=True):
+                run.resume(state)
+            if epoch == 1:
+                runs, configs, whole = runs[1:], configs[1:], whole[1:]
+            module = build_module(configs, runs, CPU, nullcontext)
+        for run, (tensors, _) in zip(runs, whole, strict=True):
+            assert distance(tensors, run.tensors) < 1e-6
+
+
+class Whitened(Momentum):
+    """A rule that is not elementwise: each gradient is divided by its largest singular value."""
+
+    elementwise = False
+
+    def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
+        return SpectralDescent(params, self.lr)
+
+
+class SpectralDescent(torch.optim.SGD):
+    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+        super().__init__(params, lr=lr)
+
+    @torch.no_grad()
+    def step(self, closure: object = None) -> None:
+        for w in self.param_groups[0]["params"]:
+            assert w.dim() < 3, "the axis of runs"
+            largest = torch.linalg.matrix_norm(w.grad, 2) if w.dim() == 2 else w.grad.norm()
+            w.sub_(w.grad / largest, alpha=self.param_groups[0]["lr"])
+
+
+def test_a_rule_that_is_not_elementwise_sees_the_tensors_of_its_run() -> None:
+    (config,) = configs_of([], common=["optimizer=momentum", *ARCHITECTURES["mlp"]])
+    rule = Whitened(name="momentum", lr=0.05, momentum=0.5)
+    config = config.model_copy(update={"optimizer": rule})
+    ((tensors, history),), _ = trained([config])
+    expected, expected_history = by_hand(config)
+    assert distance(expected, tensors) < WEIGHTS
+    assert_close(expected_history, history)
+    assert len(grouped([config, config.model_copy(update={"seed": 1})])) == 2
