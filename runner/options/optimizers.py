@@ -103,12 +103,12 @@ class AdaGrad(UpdateRule):
     eps: Positive
 
     def build(self, params: "Params") -> "optim.Optimizer":
-        from torch import optim
+        import torch
 
         params = list(params)
-        on_cpu = all(p.device.type == "cpu" for p in params)
-        # torch fuses AdaGrad on the CPU only.
-        return optim.Adagrad(params, lr=self.lr, eps=self.eps, fused=on_cpu)
+        # torch has fused AdaGrad on a GPU since 2.13.
+        fused = params[0].device.type == "cpu" or torch.__version__ >= "2.13"
+        return torch.optim.Adagrad(params, lr=self.lr, eps=self.eps, fused=fused)
 
 
 class RMSProp(UpdateRule):

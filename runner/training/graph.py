@@ -5,10 +5,13 @@ from threading import Lock
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 aten = torch.ops.aten
+TRANSPOSITIONS = (aten.t.default, aten.transpose.int)
+PRODUCTS = (aten.mul.Tensor, aten.mul.Scalar)
 TRACING = Lock()  # make_fx keeps its state in global variables
 VIEWS = (
     aten.view.default,
@@ -19,11 +22,15 @@ VIEWS = (
 )
 
 
-def traced(function: Callable[..., Any], *examples: Any) -> GraphModule:
+def traced(function: Callable[..., Any], *examples: Tensor) -> GraphModule:
     """Does what the function does to tensors of these shapes, without its Python; computes nothing yet.
 
     What the function writes into its arguments is written at each call. Its Python runs once, here:
     what it decides there stays as it is.
+
+    Args:
+        function: Takes tensors and returns a tuple of tensors.
+        examples: Its arguments.
     """
     with TRACING:
         # A lambda, because make_fx counts the `self` of a method as an argument.
@@ -31,27 +38,31 @@ def traced(function: Callable[..., Any], *examples: Any) -> GraphModule:
 
 
 def simplified(module: GraphModule) -> GraphModule:
-    """Without views that change nothing, and transpositions that undo one another."""
+    """Without what computes nothing: views of the same layout or without a use, repeated transpositions, · 1."""
     for node in list(module.graph.nodes):
-        source: Any = node.args[0] if node.args else None
-        if node.target in VIEWS and layout(node) == layout(source):
-            same = source
-        elif node.target is aten.transpose.int and undoes(node, source):
-            same = source.args[0]
-        else:
-            continue
-        node.replace_all_uses_with(same)
-        module.graph.erase_node(node)
+        if (same := equal_to(node)) is not None:
+            node.replace_all_uses_with(same)
+            module.graph.erase_node(node)
+    for node in reversed(module.graph.nodes):
+        if node.target in (*VIEWS, *TRANSPOSITIONS) and not node.users:
+            module.graph.erase_node(node)
     module.recompile()
     return module
 
 
-def layout(node: Node) -> tuple[torch.Size, tuple[int, ...]]:
-    """Shape and strides of a node's tensor."""
+def equal_to(node: Node) -> Node | None:
+    """The node that has the same elements in the same places, if one is found."""
+    source: Any = node.args[0] if node.args else None
+    if node.target in VIEWS and layout(node) == layout(source):
+        return source  # type: ignore[no-any-return]
+    if node.target in TRANSPOSITIONS and source.target is node.target:
+        return source.args[0] if source.args[1:] == node.args[1:] else None
+    if node.target in PRODUCTS and node.args[1] == 1 and layout(node) == layout(source):
+        return source  # type: ignore[no-any-return]
+    return None
+
+
+def layout(node: Node) -> tuple[torch.dtype, torch.Size, tuple[int, ...]]:
+    """Type, shape and strides of a node's tensor."""
     tensor = node.meta["val"]
-    return tensor.shape, tensor.stride()
-
-
-def undoes(node: Node, source: Node) -> bool:
-    """Whether a node repeats the transposition that its source is."""
-    return source.target is node.target and source.args[1:] == node.args[1:]
+    return tensor.dtype, tensor.shape, tensor.stride()

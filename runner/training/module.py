@@ -75,55 +75,52 @@ class RunsModule(pl.LightningModule):
 
     # One step
 
-    @torch.no_grad()
     def step(self, number: int) -> None:
         """One update of every run, with the batch of this number of its epoch."""
         places = slice(number * self.batch_size, (number + 1) * self.batch_size)
         crops = None if self.crops_RN is None else self.crops_RN[:, places]
-        inputs, targets_RB = batch(self.data, self.order_RN[:, places], crops)
-        networks = self.networks
-        logits_RBK, gradients = self.passes(
-            networks.parameters, networks.buffers, inputs, targets_RB
-        )
-        of_weights = [gradients[i] for i in networks.weights]
+        self.updates.look_up(number)
+        self.logits_RNK[:, places] = self.update(self.order_RN[:, places], crops)
+
+    @torch.no_grad()
+    def update(self, examples_RB: Tensor, crops_RB: Tensor | None) -> Tensor:
+        """Forward, backward and update of every run; the logits (runs, batch, classes)."""
+        inputs, targets_RB = batch(self.data, examples_RB, crops_RB)
+        logits_RBK, *gradients = self.passes(inputs, targets_RB)
         add_penalty(
-            of_weights, [networks.parameters[i] for i in networks.weights], self.l1_R, self.l2_R
+            self.networks.weights_of(gradients), self.networks.weights, self.l1_R, self.l2_R
         )
-        self.updates.step(gradients, number)
-        limit_norms(networks.logical_weights(), self.max_norm_R)
-        self.logits_RNK[:, places] = logits_RBK
+        self.updates.apply(gradients)
+        limit_norms(self.networks.logical_weights, self.max_norm_R)
+        return logits_RBK
 
     def cost_gradients(
-        self,
-        parameters: Sequence[Tensor],
-        buffers: dict[str, Tensor],
-        inputs: Tensor,
-        targets_RB: Tensor,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Forward and backward: the logits (runs, batch, classes) and ∂C₀/∂ of each parameter."""
+        self, inputs: Tensor, targets_RB: Tensor, *state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Forward and backward: the logits (runs, batch, classes), then ∂C₀/∂ of each parameter."""
+        parameters, buffers = self.networks.split(state)
         leaves = [p.detach().requires_grad_() for p in self.networks.leaves(parameters)]
         logits_RBK = self.networks.forward(leaves, buffers, inputs, of_each_run=True)
-        cost = summed_loss(self.loss, logits_RBK, targets_RB)
-        gradients = torch.autograd.grad(cost, leaves)
+        gradients = torch.autograd.grad(summed_loss(self.loss, logits_RBK, targets_RB), leaves)
         # The fused updates read contiguous memory, whatever a gradient's strides say.
         stored = [g.contiguous().view_as(p) for g, p in zip(gradients, parameters, strict=True)]
-        return logits_RBK.detach(), stored
+        return logits_RBK.detach(), *stored
 
     @cached_property
-    def passes(self) -> Callable[..., tuple[Tensor, list[Tensor]]]:
+    def passes(self) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
         """`cost_gradients` as the tensor operations that it consists of.
 
         Replaying these spares the Python of modules, vmap and autograd, which is most of a small
         network's step.
         """
-        networks, shape = self.networks, (len(self.runs), self.batch_size)
+        shape = (len(self.runs), self.batch_size)
         inputs = torch.empty(*shape, *self.data.shape, device=self.at)
         targets_RB = torch.zeros(shape, dtype=torch.long, device=self.at)
-        networks.template.train()
+        state = self.networks.state
+        self.networks.template.train()
         with self.precision(), torch.enable_grad():
-            return traced(
-                self.cost_gradients, networks.parameters, networks.buffers, inputs, targets_RB
-            )
+            graph = traced(self.cost_gradients, inputs, targets_RB, *state)
+        return lambda inputs, targets_RB: graph(inputs, targets_RB, *state)
 
     # One epoch, driven by Lightning
 

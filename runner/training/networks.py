@@ -24,7 +24,8 @@ class Networks:
     Attributes:
         parameters: As stored (see `stored`), in the template's order.
         buffers: By name, (runs, ...).
-        weights: Which of the parameters are weights: no biases, no batch-norm γ and β.
+        weights: Those of the parameters that are weights: no biases, no batch-norm γ and β.
+        logical_weights: Views of them in the shape that the networks know, (runs, units, ...).
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Networks:
             for name, _ in template.named_buffers()
         }
         own = {id(w) for w in weights(template)}
-        self.weights = [i for i, p in enumerate(template.parameters()) if id(p) in own]
+        self.are_weights = [id(p) in own for p in template.parameters()]
+        self.weights = self.weights_of(self.parameters)
+        self.logical_weights = [logical(w) for w in self.weights]
 
     def forward(
         self,
@@ -105,9 +108,19 @@ class Networks:
         """Of one network."""
         return sum(p.numel() for p in self.parameters) // self.count
 
-    def logical_weights(self) -> list[Tensor]:
-        """The weights of all layers, each of shape (runs, units, ...)."""
-        return [logical(self.parameters[i]) for i in self.weights]
+    def weights_of(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """Those of the values, one for each parameter, that belong to weights."""
+        return [value for value, wanted in zip(values, self.are_weights, strict=True) if wanted]
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All parameters, then all buffers."""
+        return [*self.parameters, *self.buffers.values()]
+
+    def split(self, state: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, Tensor]]:
+        """`state` as parameters and buffers."""
+        count = len(self.parameters)
+        return state[:count], dict(zip(self.buffers, state[count:], strict=True))
 
     def finite(self) -> Tensor:
         """Whether all parameters of a run are finite numbers: (runs,)."""

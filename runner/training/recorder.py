@@ -47,7 +47,7 @@ class Recorder:
     def before_last_step(self, module: RunsModule) -> None:
         """Keeps the weights, to compare them with those after the step."""
         if self.measured:
-            self.before_step = [w.clone() for w in module.networks.logical_weights()]
+            self.before_step = [w.clone() for w in module.networks.logical_weights]
 
     def end_epoch(self, module: RunsModule) -> None:
         """Records the epoch of every run; those that are not finite or are given up have ended."""
@@ -84,7 +84,7 @@ class Recorder:
             inputs, targets = module.first_examples(PROBE)
             network = module.networks.network(row)
             statistics, histograms = layer_statistics(network, module.loss, inputs, targets)
-            ratios = update_ratios(module.networks.logical_weights(), self.before_step, row)
+            ratios = update_ratios(module.networks.logical_weights, self.before_step, row)
             metrics = metrics | ratios | statistics
         step = run.epoch * module.steps_per_epoch
         self.records[run].add_epoch(run.epoch, step, run.seconds, metrics, histograms)

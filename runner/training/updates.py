@@ -53,11 +53,10 @@ class Updates:
         of_groups = zip(self.rows, self.rates, strict=True)
         return [rates[-1] for rows, rates in of_groups for _ in range(rows.start, rows.stop)]
 
-    def step(self, gradients: Sequence[Tensor], number: int) -> None:
-        """One update; `number` counts the steps of the epoch."""
+    def look_up(self, number: int) -> None:
+        """Sets every group's η for a step of the epoch."""
         for group, rates in zip(self.groups, self.rates, strict=True):
             group["lr"] = rates[number]
-        self.apply(gradients)
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         """One update with the η that the groups have."""

@@ -220,7 +220,7 @@ def test_initial_weights_and_batches_are_those_of_the_run() -> None:
     configs = [c.model_copy(update={"data": augmented(c)}) for c in configs]
     module, runs = module_of(configs)
     seen = []
-    module.__dict__["passes"] = lambda p, b, x, y: seen.append((x, y)) or stop()
+    module.__dict__["passes"] = lambda x, y: seen.append((x, y)) or stop()
     module.on_train_epoch_start()
     with pytest.raises(StopIteration):
         module.step(3)
