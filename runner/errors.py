@@ -25,6 +25,11 @@ class Stopped(BaseException):
     """A run of a sweep failed, and fail_fast=true."""
 
 
+def one_line(error: BaseException) -> str:
+    """The first line of what it says, or its type if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def summary(error: BaseException) -> str:
     """Its type and the first line of what it says."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -10,6 +10,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,7 +146,7 @@ def test_killed_in_a_save_there_is_always_a_checkpoint(tmp_path: Path, where: st
             (path / "begun").unlink(missing_ok=True)
             process = SERVER.Process(target=saves_until_killed, args=(path,))
             process.start()
-            while not (path / "begun").exists() or not RunFolder(path)._sums():
+            while not (path / "begun").exists() or not RunFolder(path).checkpoints._sums():
                 process.join(0.002)
             process.join(draw.uniform(0, 0.03))
             process.kill()
@@ -307,7 +308,7 @@ def test_a_second_process_and_a_dead_owner(tmp_path: Path) -> None:
     assert second.code == 2
     assert second.err.splitlines() == [
         f"{only_folder(tmp_path).path.relative_to(tmp_path)}:"
-        f" process {first.process.pid} is training this run"
+        f" process {first.process.pid} is training this run on {socket.gethostname()}"
     ]
     both = ["-m", "seed=0,1", *words, *LAUNCHERS["stacked"]]
     sweep = run(tmp_path, *both, fault=partial(at_step, 9, 15))

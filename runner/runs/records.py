@@ -1,0 +1,160 @@
+"""What the files of a run folder may hold. Whatever is read back is checked against this.
+
+A file can be cut, damaged or written by somebody else: then it is told in a line, and no number of it is
+used.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from runner.config.schema import Config
+from runner.errors import DataError, one_line
+from runner.options.option import NonNegative
+from runner.runs.files import read_file
+
+MAX_BYTES = 1_000_000  # of status.json, result.json and config.yaml
+MAX_METRICS_BYTES = 1_000_000_000
+MAX_DEPTH = 20  # of config.yaml; the deepest key of a study is at 5
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Record(BaseModel):
+    """Types are not converted, NaN and infinity are refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Measured(Record, extra="allow"):
+    """Metrics by name beside the fields; null is a number that was not finite."""
+
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+
+
+class Status(Record):
+    """status.json.
+
+    Attributes:
+        status: What became of the run.
+        pid: The process that wrote it.
+        epoch: Finished epochs when it was written.
+        step: The update at which the run diverged.
+        reason: Why the run did not complete.
+        stack: With which runs it was trained as one when it was interrupted, and by how many workers.
+        sha256: Of the files with the numbers of a run that has ended.
+    """
+
+    status: Literal["running", "complete", "diverged", "failed", "interrupted", "pruned"]
+    pid: Number | None = None
+    epoch: Number | None = None
+    step: Number | None = None
+    reason: str = ""
+    stack: dict[str, Any] | None = None
+    sha256: dict[str, str] = {}
+
+
+class Epoch(Measured):
+    """A line of metrics.jsonl."""
+
+    epoch: Number
+    step: Number
+    seconds: NonNegative
+
+
+class Result(Measured):
+    """result.json; the metrics of a run that diverged are null."""
+
+    name: str
+    run: str
+    status: str
+    seed: Number
+    epochs: Number
+    steps: Number
+    best_epoch: Number | None
+    parameters: Number
+    device: str
+    precision: str
+    threads: Number
+    train_seconds: NonNegative | None
+    samples_per_second: NonNegative | None
+    updates_per_second: NonNegative | None
+    config_hash: str
+    git_commit: str | None
+    versions: dict[str, str]
+
+
+class Checkpoint(Record):
+    """last.ckpt and previous.ckpt, as far as a run folder knows of it."""
+
+    epoch: Number
+    seconds: NonNegative
+    state_dict: dict[str, Any]
+    optimizer_states: list[Any]
+    best: dict[str, Any]
+
+
+def parsed(model: type[Model], data: bytes, place: object) -> Model:
+    """JSON as a model.
+
+    Raises:
+        DataError: What is wrong, with its place, in a line.
+    """
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise DataError(f"{place}: {_first_mistake(error)}") from None
+
+
+def read_config(path: Path) -> Config | None:
+    """A run's config.yaml, or None if there is none.
+
+    Raises:
+        DataError: It is not what this runner writes: settings of a run, each key once, no aliases.
+    """
+    data = read_file(path, MAX_BYTES)
+    if data is None:
+        return None
+    try:
+        loader = LOADER(data)
+        node = loader.get_single_node()
+        _check_plain(node, set(), 0)
+        return Config.model_validate(loader.construct_document(node))
+    except ValidationError as error:
+        raise DataError(f"{path}: {_first_mistake(error)}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DataError(f"{path}:{line}: {error.problem}") from None
+    except Exception as error:  # whatever else a damaged file makes PyYAML stumble over
+        raise DataError(f"{path}: {one_line(error)}") from None
+
+
+def _check_plain(node: yaml.Node | None, seen: set[int], depth: int) -> None:
+    """Raises ValueError for keys that stand twice, aliases and bottomless nesting."""
+    if id(node) in seen:
+        raise ValueError("an alias, which this file never has")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        keys = Counter(str(key.value) for key, _ in node.value)
+        if keys and (common := keys.most_common(1)[0])[1] > 1:
+            raise ValueError(f"the key '{common[0]}' stands twice")
+        for pair in node.value:
+            for part in pair:
+                _check_plain(part, seen, depth + 1)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_plain(item, seen, depth + 1)
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, mistake["loc"]))
+    return f"{place}: {mistake['msg']}" if place else mistake["msg"]
