@@ -7,8 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from runner.errors import CheckpointError, DataError
 from runner.runs.files import read_file, replacing, write_atomically
 from runner.runs.records import Checkpoint

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 OUTPUTS = Path("outputs")
 FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
+DELETED = "{} was deleted while its run was being trained"
 TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
 
 
@@ -99,7 +100,8 @@ class RunFolder:
         """The traceback goes to error.txt, one line to the status; to the screen if nothing can be written."""
         reason = summary(error)
         try:
-            if self.locked and identity_of(self.path) is None:  # deleted, and nobody else's by now
+            if self.locked and identity_of(self.path) is None:  # nor is it somebody else's by now
+                reason = DELETED.format(self)
                 self.path.mkdir(parents=True, exist_ok=True)
                 self.locked = None
             self.write_status("failed", reason=reason)
@@ -274,7 +276,7 @@ class RunFolder:
             FileNotFoundError: The folder that was locked is gone, and perhaps there is another one.
         """
         if self.locked and self.locked != identity_of(self.path):
-            raise FileNotFoundError(f"{self.path} was deleted while it was being trained")
+            raise FileNotFoundError(DELETED.format(self))
         return self.path / name
 
     def _remove_leftovers(self) -> None:

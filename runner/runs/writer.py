@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from runner.config.schema import Config
+from runner.interrupts import uninterrupted
 from runner.runs.folder import RunFolder
 from runner.runs.provenance import device_name, git_commit, versions
 from runner.runs.tensorboard import Curves
@@ -66,8 +67,9 @@ class RunRecord:
 
     def interrupted(self) -> None:
         """The run stops here for now."""
-        self.save()
-        self.folder.write_status("interrupted", epoch=self.epoch, **self.stack)
+        with uninterrupted():
+            self.save()
+            self.folder.write_status("interrupted", epoch=self.epoch, **self.stack)
 
     def add_epoch(
         self,

@@ -325,6 +325,89 @@ def test_a_second_process_and_a_dead_owner(tmp_path: Path) -> None:
     assert third.end().code == 143
 
 
+HANGUP, CTRL_C = [signal.SIGHUP], [signal.SIGINT] * 3
+ALL = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM]
+
+
+@pytest.mark.parametrize(
+    ("how", "numbers", "gap"),
+    [
+        ("alone", HANGUP, 0.0),
+        ("alone", CTRL_C, 0.0),
+        ("alone", CTRL_C, 0.02),
+        ("alone", CTRL_C, 0.035),
+        ("alone", ALL, 0.02),
+        ("basic", CTRL_C, 0.02),
+        ("stacked", HANGUP, 0.0),
+        ("stacked", CTRL_C, 0.02),
+        ("stacked", ALL, 0.0),
+    ],
+)
+def test_signals_one_upon_the_other(
+    tmp_path: Path, how: str, numbers: list[signal.Signals], gap: float
+) -> None:
+    """Whatever comes within 70 ms of the first finds the run being saved."""
+    words = ["epochs=100000", "optimizer=adam", *TINY]
+    if how != "alone":
+        words = ["-m", "seed=0,1,2,3,4,5", *LAUNCHERS[how], *words]
+    child = start(tmp_path, *words)
+    child.wait_until(lambda: begun_or_ended(tmp_path, child))
+    child.process.join(0.1)
+    for number in numbers:
+        child.kill(number)
+        child.process.join(gap)
+    ended = child.end()
+    # The system hands over in its own order what comes at once.
+    assert ended.code - 128 in (numbers[:1] if gap else numbers), ended.err
+    assert ended.err.splitlines()[-1].endswith("The same command goes on from here.")
+    assert "Traceback" not in ended.err
+    found = [RunFolder(path).status for path in tmp_path.glob("outputs/runs/*-*")]
+    assert set(found) - {None} == {"interrupted"}
+
+
+def test_a_run_folder_that_is_deleted_fails(tmp_path: Path) -> None:
+    words = ["epochs=100000", *TINY]
+    child = start(tmp_path, *words)
+    child.wait_until(lambda: begun_or_ended(tmp_path, child))
+    shutil.rmtree(only_folder(tmp_path).path, ignore_errors=True)
+    ended = child.end()
+    assert ended.code == 1
+    assert "was deleted while its run was being trained; see outputs/" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert only_folder(tmp_path).status == "failed"
+    assert run(tmp_path, "epochs=2", *TINY).code == 0
+
+
+@pytest.mark.parametrize("how", LAUNCHERS)
+def test_one_deleted_folder_of_a_sweep(tmp_path: Path, how: str) -> None:
+    words = ["-m", "seed=0,1,2,3,4,5", "epochs=300", *TINY, *LAUNCHERS[how]]
+    child = start(tmp_path, *words)
+    (path,) = wait_for_first(child, tmp_path, "seed=0-*")
+    shutil.rmtree(path, ignore_errors=True)
+    ended = child.end()
+    assert ended.code == 3, ended.err
+    assert (
+        "was deleted while its run was being trained" in ended.err and "Traceback" not in ended.err
+    )
+    found = [RunFolder(p).status for p in sorted(tmp_path.glob("outputs/runs/seed=*-*"))]
+    assert found == ["failed", *["complete"] * 5]
+
+
+def wait_for_first(child: Child, root: Path, pattern: str) -> list[Path]:
+    child.wait_until(lambda: any(root.glob(f"outputs/runs/{pattern}/metrics.jsonl")))
+    return list(root.glob(f"outputs/runs/{pattern}"))
+
+
+@pytest.mark.parametrize("part", ["metrics.jsonl", ".lock"])
+def test_a_part_that_is_deleted_is_not_made_anew(tmp_path: Path, part: str) -> None:
+    """Or a run would end complete with half its curves."""
+    child = start(tmp_path, "epochs=100000", *TINY)
+    child.wait_until(lambda: begun_or_ended(tmp_path, child))
+    (only_folder(tmp_path).path / part).unlink()
+    ended = child.end()
+    assert (ended.code, only_folder(tmp_path).status) == (1, "failed"), ended.err
+
+
 def only_running(root: Path) -> RunFolder:
     (path,) = (p for p in root.glob("outputs/runs/*-*") if RunFolder(p).status == "running")
     return RunFolder(path)
