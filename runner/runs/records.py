@@ -122,9 +122,10 @@ def read_config(path: Path) -> Config | None:
     if data is None:
         return None
     try:
+        _check_flat(data)
         loader = LOADER(data)
         node = loader.get_single_node()
-        _check_plain(node, set(), 0)
+        _check_keys(node)
         return Config.model_validate(loader.construct_document(node))
     except ValidationError as error:
         raise DataError(f"{path}: {_first_mistake(error)}") from None
@@ -135,23 +136,30 @@ def read_config(path: Path) -> Config | None:
         raise DataError(f"{path}: {one_line(error)}") from None
 
 
-def _check_plain(node: yaml.Node | None, seen: set[int], depth: int) -> None:
-    """Raises ValueError for keys that stand twice, aliases and bottomless nesting."""
-    if id(node) in seen:
-        raise ValueError("an alias, which this file never has")
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep")
-    seen.add(id(node))
+def _check_flat(data: bytes) -> None:
+    """Raises ValueError for aliases and deep nesting, before anything is built that could be endless."""
+    depth = 0
+    for event in yaml.parse(data, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("an alias, which this file never has")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
+
+def _check_keys(node: yaml.Node | None) -> None:
+    """Raises ValueError for a key that stands twice."""
     if isinstance(node, yaml.MappingNode):
         keys = Counter(str(key.value) for key, _ in node.value)
-        if keys and (common := keys.most_common(1)[0])[1] > 1:
-            raise ValueError(f"the key '{common[0]}' stands twice")
-        for pair in node.value:
-            for part in pair:
-                _check_plain(part, seen, depth + 1)
+        for key, count in keys.most_common(1):
+            if count > 1:
+                raise ValueError(f"the key '{key}' stands twice")
+        for _, value in node.value:
+            _check_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _check_plain(item, seen, depth + 1)
+            _check_keys(item)
 
 
 def _first_mistake(error: ValidationError) -> str:
