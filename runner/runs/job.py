@@ -76,7 +76,7 @@ class Job:
         settings = ",".join(
             f"{key}={shortened(v, LONGEST_VALUE)}" for key, v in self.settings.items()
         )
-        readable = re.sub(r"[^\w.,=+-]+", "_", settings or "default").strip("_.")
+        readable = re.sub(r"[^\w.,=+~-]+", "_", settings or "default").strip("_.")
         return above / f"{shortened(readable, LONGEST_NAME)}-{self.config.hash}"
 
     def _check(self, folder: RunFolder) -> None:
