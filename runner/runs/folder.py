@@ -170,12 +170,16 @@ class RunFolder:
         self._write("metrics.jsonl", b"".join(kept))
 
     def check_finished(self) -> None:
-        """Sees that a finished run has all its numbers.
+        """Sees that a finished run has its settings and all its numbers.
 
         Raises:
             DataError: A file is missing, damaged, or was changed since the run ended.
         """
         if self.status in FINISHED:
+            if not (self.path / "config.yaml").exists():
+                raise DataError(
+                    f"{self.path}/config.yaml: missing, though the run is {self.status}"
+                )
             result, epochs = self.result, len(self.metrics()) - 1
             if result is None or (self.status, epochs) != (result["status"], result["epochs"]):
                 raise DataError(

@@ -11,7 +11,7 @@ from typing import Any
 from runner.config.defaults import chosen, default
 from runner.config.schema import Config
 from runner.errors import DataError
-from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
+from runner.runs.folder import OUTPUTS, RunFolder
 
 # Settings that say how to compute and what to call a run, not what is computed.
 UNNAMED = ("experiment", "name", "resume", "fail_fast", "trainer", "data.root", "hydra")
@@ -81,14 +81,15 @@ class Job:
 
     def _check(self, folder: RunFolder) -> None:
         """Sees that a folder holds this run, and all of it if it is finished."""
-        config = folder.config()
-        if config is None and folder.status in FINISHED:
-            raise DataError(f"{folder}/config.yaml: missing, though the run is {folder.status}")
-        if config and config.digest != self.config.digest:
-            raise DataError(
-                f"{folder}/config.yaml: other settings than the folder's name stands for"
-            )
-        folder.check_finished()
+        try:
+            folder.check_finished()
+            config = folder.config()
+            if config and config.digest != self.config.digest:
+                raise DataError(
+                    f"{folder}/config.yaml: other settings than the folder's name stands for"
+                )
+        except DataError as error:
+            raise DataError(f"{error}; resume=false trains afresh") from None
 
 
 def ending(above: Path, digits: str) -> Iterator[Path]:

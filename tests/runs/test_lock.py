@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import SERVER
+from conftest import Command
+from processes import SERVER, TINY
 
 from runner.errors import DataError, LockedError
 from runner.runs.folder import RunFolder
@@ -59,6 +60,22 @@ def test_a_link_is_not_followed(tmp_path: Path, name: str) -> None:
     else:
         with RunFolder(folder).lock():
             assert (folder / name).read_text().startswith(f"{os.getpid()} ")
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("flags", [[], ["-m"]], ids=["run", "sweep"])
+def test_a_link_in_a_run_that_is_asked_for(
+    command: Command, tmp_path: Path, flags: list[str]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    command("epochs=1", *TINY)
+    (path,) = tmp_path.glob("outputs/runs/*-*")
+    (path / ".lock").unlink()
+    (path / ".lock").symlink_to(victim)
+    code, out, err = command(*flags, "epochs=1", "resume=false", *TINY)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert ".lock: expected a regular file, found a symbolic link" in err
     assert victim.read_text() == "precious"
 
 

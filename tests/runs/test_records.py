@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -304,19 +306,36 @@ def test_what_is_no_file_is_no_checkpoint(
     assert "last.ckpt is damaged" in err and "resume=false" in err
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("result.json", "missing"), ("metrics.jsonl", "missing"), ("config.yaml", "missing")]
-)  # fmt: skip
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "config.yaml"])
 def test_a_finished_run_that_has_lost_a_file(
-    command: Command, place: Callable[[str], RunFolder], name: str, said: str
+    command: Command, place: Callable[[str], RunFolder], name: str
 ) -> None:
     (place("finished").path / name).unlink()
     for words in (WORDS, ["-m", "seed=0,1", *WORDS]):
         code, out, err = command(*words)
         assert (code, out, len(err.splitlines())) == (2, "", 1)
-        assert f"{name}: {said}, though the run is complete" in err
-    if name != "result.json":
-        assert command(*WORDS, "resume=false").code == 0
+        assert f"{name}: missing, though the run is complete; resume=false trains afresh" in err
+    assert command(*WORDS, "resume=false").code == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"status": "done"}', '{"status": "complete"', "[" * 9999]
+)
+def test_what_is_told_helps(command: Command, place: Callable[[str], RunFolder], text: str) -> None:
+    folder = place("finished")
+    (folder.path / "status.json").write_text(text)
+    code, out, err = command(*WORDS)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "status.json: " in err and err.endswith("; resume=false trains afresh\n")
+    assert command(*WORDS, "resume=false").code == 0
+    assert folder.status == "complete"
+
+
+def test_looking_needs_no_torch() -> None:
+    code = "import sys, runner.runs.job; print(*{'torch', 'numpy', 'hydra'} & set(sys.modules))"
+    line = [sys.executable, "-c", code]
+    found = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
 
 
 # Checkpoints
