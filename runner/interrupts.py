@@ -1,7 +1,7 @@
 """SIGINT, SIGTERM and SIGHUP as an exception that no `except Exception` swallows.
 
-The first signal is raised; those that follow while the run is being saved are not, or a second Ctrl-C
-would break off what the first one began.
+Only the first signal is raised. Others that follow at once are ignored: a second Ctrl-C must not stop
+the run from being saved.
 """
 
 import signal
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-# So long after an interruption a further signal is taken for the same. Later it is raised again, in case
-# the first one was lost, as an exception is that is raised while Python deletes an object.
+# Signals within this time of an interruption are taken to be part of it. A later one is raised again,
+# because the first may be lost: Python drops an exception that is raised inside a destructor.
 SAME_SECONDS = 5.0
 
-_blocks = 0  # how many blocks that are not to be interrupted we are in
-_held: int | None = None  # the first signal that came in them
+_blocks = 0  # how many `uninterrupted` blocks are open
+_held: int | None = None  # the first signal that arrived inside them
 _raised_at: float | None = None  # when the last interruption began
 
 
@@ -29,24 +29,24 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Makes these signals raise Interrupted, from now on."""
+    """From now on these signals raise Interrupted."""
     global _blocks, _held, _raised_at
     _blocks, _held, _raised_at = 0, None, None
     for number in SIGNALS:
-        # Under nohup a run outlives its terminal.
+        # Started under nohup, a run is meant to outlive its terminal.
         if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def ignore_signals() -> None:
-    """From now on; the process is about to end."""
+    """From now on these signals do nothing: the process is about to end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """A block that is done as a whole: a signal is raised at its end, if none was raised before."""
+    """A block that runs to its end: a signal that arrives inside it is raised afterwards."""
     global _blocks, _held
     _blocks += 1
     try:

@@ -1,4 +1,4 @@
-"""What the YAML files of the runner say where nobody says anything else."""
+"""The defaults: what the runner's own YAML files set."""
 
 from functools import cache
 from pathlib import Path
@@ -12,13 +12,13 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 
 @cache
 def chosen() -> dict[str, str]:
-    """The option of each group."""
+    """The default option of each group."""
     pairs = [pair for entry in _read(CONF / "config.yaml")["defaults"] for pair in _items(entry)]
     return {group: option for group, option in pairs if " " not in group}
 
 
 def default(key: str, choices: dict[str, str]) -> object:
-    """The value of a dotted key where these options are chosen for their groups; None if it has none."""
+    """The default of a dotted key, given the options chosen for the groups; None if there is none."""
     group, _, rest = key.partition(".")
     option = {**chosen(), **choices}.get(group)
     value: Any = _read(CONF / group / f"{option}.yaml" if rest else CONF / "config.yaml")

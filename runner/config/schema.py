@@ -112,7 +112,7 @@ class Config(Option):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the identity: two runs are the same if, and only if, theirs are."""
+        """The SHA-256 of the identity: equal for the same run, different for different runs."""
         text = json.dumps(self.identity(), sort_keys=True)
         return sha256(text.encode()).hexdigest()
 

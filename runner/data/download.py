@@ -1,4 +1,4 @@
-"""Downloads of data sets: whole files with the right checksum, or none."""
+"""Downloads data sets: whole files with the right checksum, or nothing."""
 
 import contextlib
 import gzip
@@ -22,7 +22,7 @@ def download(name: str, missing: list[str], places: list[Path]) -> None:
     """Puts the missing files into the last of the places, the cache.
 
     Each process works in a scratch folder of its own inside the cache and moves finished files
-    out of it atomically: whether it is killed or there are two, half a file is never seen.
+    out of it atomically, so that neither a killed process nor a second one leaves half a file.
 
     Raises:
         DataError: No mirror has them, or the cache cannot be written to.

@@ -55,7 +55,7 @@ def cache_root() -> Path:
 
 
 def _root(given: str | Path, wanted: str) -> Path:
-    """The folder that the user names for the data."""
+    """The folder that the user has named for the data."""
     try:
         root = Path(given).expanduser()
     except RuntimeError:
@@ -69,7 +69,7 @@ def _is_folder(path: Path) -> bool:
     """Whether there is a folder.
 
     Raises:
-        DataError: There is something else, such as a link that leads nowhere, or one cannot know.
+        DataError: Something else has this name, such as a broken link, or it cannot be looked at.
     """
     try:
         found = path.stat()
@@ -91,5 +91,5 @@ def _locate(folder: Path, file: str) -> Path | None:
     try:
         candidates = (folder / file.removesuffix(".gz"), folder / file)
         return next((path for path in candidates if path.is_file()), None)
-    except OSError as error:  # a folder that others may not look into
+    except OSError as error:  # a folder that the user may not look into
         raise unexpected(folder, error.strerror or str(error), "a folder to read from") from None

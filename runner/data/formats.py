@@ -1,4 +1,4 @@
-"""The formats that data sets come in, read strictly: a file is what it should be, or it is refused."""
+"""Strict readers for the file formats of the data sets: whatever is not as expected is refused."""
 
 import gzip
 import zlib
@@ -57,7 +57,7 @@ def read_digits() -> Raw:
 
 
 def read_mnist(paths: list[Path]) -> Raw:
-    """Read four IDX files: images and labels for training, then for testing."""
+    """Reads four IDX files: images and labels for training, then for testing."""
 
     def read(images_path: Path, labels_path: Path) -> tuple[Images, Labels]:
         images = read_idx(images_path, (28, 28))
@@ -71,7 +71,7 @@ def read_mnist(paths: list[Path]) -> Raw:
 
 
 def read_cifar10(paths: list[Path]) -> Raw:
-    """Read six files of records: one byte of label, then 3x32x32 bytes of red, green, blue."""
+    """Reads six files of records: one byte of label, then 3x32x32 bytes of red, green, blue."""
     images, labels = [], []
     for path in paths:
         expected = f"1 to {CIFAR10_RECORDS} records of {CIFAR10_RECORD_BYTES} bytes"
@@ -80,7 +80,9 @@ def read_cifar10(paths: list[Path]) -> Raw:
                 content = file.read(CIFAR10_RECORDS * CIFAR10_RECORD_BYTES + 1)
         except OSError as error:
             raise unexpected(path, f"unreadable: {error}", expected) from None
-        if not content or len(content) % CIFAR10_RECORD_BYTES:  # the byte too many is a rest, too
+        if (
+            not content or len(content) % CIFAR10_RECORD_BYTES
+        ):  # one byte too many leaves a rest, too
             raise unexpected(path, f"{path.stat().st_size} bytes, {_start(content)}", expected)
         records = np.frombuffer(content, np.uint8).reshape(-1, CIFAR10_RECORD_BYTES)
         labels.append(_checked_labels(path, records[:, 0]))
@@ -90,7 +92,7 @@ def read_cifar10(paths: list[Path]) -> Raw:
 
 
 def read_idx(path: Path, item_shape: tuple[int, ...]) -> Images:
-    """Read an IDX file of unsigned bytes, gzipped or not, as an array (n, *item_shape).
+    """Reads an IDX file of unsigned bytes, gzipped or not, as an array (n, *item_shape).
 
     The header is checked before the items are read and no more is decompressed than it declares,
     so that a file of any size costs bounded time and memory.
@@ -131,14 +133,14 @@ def _checked_labels(path: Path, labels: Images) -> Labels:
 
 
 def _open(path: Path) -> BufferedIOBase:
-    """Open by content, not by name: some browsers decompress a file and leave its name."""
+    """Opens by content, not by name: some browsers decompress a file and leave its name."""
     with path.open("rb") as file:
         gzipped = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if gzipped else path.open("rb")
 
 
 def _start(content: bytes) -> str:
-    """What a content begins with: a saved web page is recognised by it at once."""
+    """How the content begins, which gives away a saved web page at once."""
     start = content[:20]
     try:
         text = start.decode("ascii").splitlines()[0]

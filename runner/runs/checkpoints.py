@@ -1,4 +1,4 @@
-"""The checkpoints of a run: written so that an intact one is always left, read without trusting them."""
+"""The checkpoints of a run: at any moment one of them is intact, and none is trusted when it is read."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ class Checkpoints:
         self.path = path
 
     def save(self, name: str, checkpoint: dict[str, Any]) -> None:
-        """Writes <name>.ckpt; the last but one stays as previous.ckpt."""
+        """Writes <name>.ckpt; the last.ckpt before it stays as previous.ckpt."""
         import torch
 
         buffer = BytesIO()
@@ -30,7 +30,7 @@ class Checkpoints:
         self.path.mkdir(exist_ok=True)
         path = self._file(name)
         with replacing(path, data):
-            # It is on the disk. The sums hold the old and the new file's, so that they are never wrong.
+            # The new file is on the disk. The sums list both it and the old one, so they are never wrong.
             sums = dict.fromkeys([sha256(data).hexdigest(), *self._sums()])
             lines = "".join(f"{s}\n" for s in [*sums][:SUMS_KEPT])
             write_atomically(self.path / "SHA256SUMS", lines.encode())
@@ -38,7 +38,7 @@ class Checkpoints:
                 os.replace(path, self._file("previous"))
 
     def load(self, name: str, up_to: int | None = None) -> dict[str, Any] | None:
-        """The checkpoint of that name if it is there and intact; for last, else the previous one.
+        """The checkpoint of that name if there is an intact one; for last, otherwise the previous one.
 
         A damaged last.ckpt is renamed to damaged.ckpt when the previous one takes its place.
 
@@ -75,7 +75,7 @@ class Checkpoints:
         return None
 
     def epochs(self) -> tuple[set[int], int]:
-        """The epochs of the intact checkpoints to go on from, and how many there are, also damaged ones."""
+        """The epochs of the intact checkpoints, and the number of all, damaged ones included."""
         paths = [self._file(name) for name in ("last", "previous")]
         there = [path for path in paths if os.path.lexists(path)]
         return {found["epoch"] for path in there if (found := self._intact(path))}, len(there)
@@ -94,13 +94,13 @@ class Checkpoints:
             loaded: dict[str, Any] = torch.load(BytesIO(data), weights_only=True)
             if path.stem != "best":
                 Checkpoint.model_validate(loaded)
-        except Exception:  # whatever a forged file makes torch stumble over
+        except Exception:  # torch raises many kinds for a forged file
             return None
         return loaded if isinstance(loaded, dict) else None
 
     def _sums(self) -> list[str]:
         try:
             data = read_file(self.path / "SHA256SUMS", limit=10_000)
-        except DataError:  # as good as lost: none of the checkpoints counts as intact
+        except DataError:  # then no checkpoint counts as intact
             return []
         return (data or b"").decode(errors="replace").split()

@@ -1,7 +1,7 @@
-"""Single files of a run folder: read only if they are plain files, replaced as a whole.
+"""The files of a run folder: only regular files are read, and a file is replaced as a whole or not at all.
 
-A replaced file is written beside its final place, flushed to the disk, then renamed, so that a process
-killed at any moment leaves the old file or the new one, never a part.
+A new file is written under a temporary name, flushed to the disk, then renamed. A process killed at any
+moment therefore leaves the old file or the new one, never half a file.
 """
 
 import os
@@ -12,23 +12,23 @@ from pathlib import Path
 
 from runner.errors import DataError
 
-# A link is not followed, and opening a pipe does not wait. Windows knows neither.
-NO_DETOUR = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# Do not follow a symbolic link, and do not wait for the other end of a pipe. Windows has neither flag.
+SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_file(path: Path, limit: int | None = None) -> bytes | None:
-    """The content of a regular file, or None if there is nothing of this name.
+    """The content of a regular file, or None if nothing has this name.
 
     Args:
         path: The file.
-        limit: The most bytes that such a file can have; None for any number.
+        limit: The largest size in bytes that is accepted; None for any size.
 
     Raises:
-        DataError: It is a link, a folder, a pipe or a device; it is too large; it cannot be read.
+        DataError: It is a link, folder, pipe or device, is too large, or cannot be read.
     """
     try:
         check_regular(path, path.lstat())
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_DETOUR)) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | SAFELY)) as file:
             found = os.fstat(file.fileno())
             check_regular(path, found)
             if limit is not None and found.st_size > limit:
@@ -51,11 +51,11 @@ def append(path: Path, data: bytes, sync: bool = False) -> None:
     """Adds to the end of a file.
 
     Raises:
-        FileNotFoundError: There is no such file: it is not created, for it would lack what came before.
+        FileNotFoundError: There is no such file. A new one would lack what was written before.
     """
 
     def existing(name: str, flags: int) -> int:
-        return os.open(name, flags & ~os.O_CREAT | NO_DETOUR)
+        return os.open(name, flags & ~os.O_CREAT | SAFELY)
 
     with open(path, "ab", opener=existing) as file:
         file.write(data)

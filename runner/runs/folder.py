@@ -1,6 +1,6 @@
 """The only reader and writer of a run folder.
 
-Importing this needs no torch: a finished run is found and told in a moment.
+Importing this does not import torch, so that a finished run is found and shown in a moment.
 """
 
 import json
@@ -53,7 +53,7 @@ class RunFolder:
     predictions.npz   test split: probabilities (n, classes) float32 and labels (n,) int64
     checkpoints/      see runner.runs.checkpoints
 
-    Whatever is read raises DataError where it is not what a run leaves.
+    Reading raises DataError for a file that is not what a run leaves.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,11 +64,11 @@ class RunFolder:
     def __str__(self) -> str:
         return str(self.path)
 
-    # How the run stands
+    # Status
 
     @property
     def status(self) -> str | None:
-        """The status, or None for a folder in which nothing was started."""
+        """The status, or None if nothing was started in this folder."""
         status = self._status()
         return None if status is None else status.status
 
@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def stack(self) -> dict[str, Any] | None:
-        """With which runs it was trained as one when it was interrupted, and by how many workers."""
+        """The runs that it was trained with when it was interrupted, and the number of workers."""
         status = self._status()
         return None if status is None else status.stack
 
@@ -90,17 +90,18 @@ class RunFolder:
         return None if data is None else parsed(Status, data, path)
 
     def write_status(self, status: str, **details: Any) -> None:
-        """Says how the run stands; once it has ended, its numbers stay what they are."""
+        """Writes the status, and the sums of the numbers if the run has ended."""
         if status in FINISHED:
             paths = [self.path / name for name in NUMBERS]
             details["sha256"] = {path.name: sum_of(path) for path in paths if path.exists()}
         self._write_json("status.json", {"status": status, "pid": os.getpid(), **details})
 
     def write_failure(self, error: BaseException) -> None:
-        """The traceback goes to error.txt, one line to the status; to the screen if nothing can be written."""
+        """Writes the traceback to error.txt and one line to the status; prints it if neither is possible."""
         reason = summary(error)
         try:
-            if self.locked and identity_of(self.path) is None:  # nor is it somebody else's by now
+            if self.locked and identity_of(self.path) is None:
+                # Deleted, and no other process has made it anew.
                 reason = DELETED.format(self)
                 self.path.mkdir(parents=True, exist_ok=True)
                 self.locked = None
@@ -135,7 +136,7 @@ class RunFolder:
         return [line.model_dump() for _, line in self._epochs()]
 
     def _epochs(self) -> Iterator[tuple[bytes, Epoch]]:
-        """The lines of metrics.jsonl. A process killed while it wrote leaves half a line at the end."""
+        """The lines of metrics.jsonl. A process killed while writing leaves half a line at the end."""
         path = self.path / "metrics.jsonl"
         *lines, _ = (self._numbers(path.name, MAX_METRICS_BYTES) or b"").split(b"\n")
         for number, line in enumerate(lines):
@@ -150,15 +151,15 @@ class RunFolder:
         append(self._mine("metrics.jsonl"), line.encode())
 
     def sync_metrics(self) -> None:
-        """The metrics are on the disk before the checkpoint that goes on after them."""
+        """Flushes the metrics to the disk; a checkpoint of the same epoch is written only afterwards."""
         append(self._mine("metrics.jsonl"), b"", sync=True)
 
     def keep_metrics(self, last_epoch: int) -> None:
         """Drops what was written after the epoch from which a run goes on.
 
         Raises:
-            CheckpointError: Epochs before it are missing: the run could go on, but would end with half
-                its curves, and with wrong answers to when it reached what.
+            CheckpointError: Epochs before it are missing. The run could go on, but it would end with half
+                its curves, and a study would read off them when a target was reached.
         """
         try:
             kept = [line + b"\n" for line, epoch in self._epochs() if epoch.epoch <= last_epoch]
@@ -170,7 +171,7 @@ class RunFolder:
         self._write("metrics.jsonl", b"".join(kept))
 
     def check_finished(self) -> None:
-        """Sees that a finished run has its settings and all its numbers.
+        """Checks that a finished run has its settings and all its numbers.
 
         Raises:
             DataError: A file is missing, damaged, or was changed since the run ended.
@@ -187,7 +188,7 @@ class RunFolder:
                 )
 
     def _numbers(self, name: str, limit: int) -> bytes | None:
-        """One of the files with a run's numbers: of a finished run, as it was when it ended."""
+        """A file with a run's numbers; that of a finished run must be as it was when the run ended."""
         path = self.path / name
         data = read_file(path, limit)
         status = self._status()
@@ -220,7 +221,7 @@ class RunFolder:
         except Exception as error:  # whatever a forged file makes NumPy stumble over
             raise DataError(f"{path}: no predictions of a run: {one_line(error)}") from None
 
-    # Going on
+    # Checkpoints
 
     def save_checkpoint(self, name: str, checkpoint: dict[str, Any]) -> None:
         """See Checkpoints.save."""
@@ -242,7 +243,7 @@ class RunFolder:
         return kept | {0} if begun and number < 2 else kept
 
     def clear(self) -> None:
-        """Removes what an earlier training left: first, and at once, what a resumption would go on from."""
+        """Removes what an earlier training left, first of all what a resumed run would go on from."""
         (self.path / "status.json").unlink(missing_ok=True)
         checkpoints, doomed = self.checkpoints.path, self.path / f".checkpoints.{os.getpid()}"
         if checkpoints.exists():
@@ -254,14 +255,14 @@ class RunFolder:
             events.unlink()
         self._write("metrics.jsonl", b"")
 
-    # Whose it is
+    # Lock and writing
 
     @contextmanager
     def lock(self, timeout: float = 0) -> Iterator[None]:
-        """Keeps other processes out; the lock of a process that is dead does not count.
+        """Keeps other processes out; the lock of a dead process does not count.
 
         Args:
-            timeout: Seconds to wait for another process; infinite if negative.
+            timeout: Seconds to wait for another process; negative waits for ever.
 
         Raises:
             LockedError: Another process holds it.
@@ -277,14 +278,14 @@ class RunFolder:
         """Where to write a file.
 
         Raises:
-            FileNotFoundError: The folder that was locked is gone, and perhaps there is another one.
+            FileNotFoundError: The folder was deleted since it was locked, or replaced by another.
         """
         if self.locked and self.locked != identity_of(self.path):
             raise FileNotFoundError(DELETED.format(self))
         return self.path / name
 
     def _remove_leftovers(self) -> None:
-        """What a killed process had begun to write."""
+        """Removes what a killed process had begun to write."""
         for path in [*self.path.iterdir(), *self.checkpoints.path.glob(".*")]:
             if TEMPORARY.fullmatch(path.name):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

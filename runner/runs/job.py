@@ -13,7 +13,7 @@ from runner.config.schema import Config
 from runner.errors import DataError
 from runner.runs.folder import OUTPUTS, RunFolder
 
-# Settings that say how to compute and what to call a run, not what is computed.
+# Settings that decide how a run is computed or what it is called, not its numbers.
 UNNAMED = ("experiment", "name", "resume", "fail_fast", "trainer", "data.root", "hydra")
 LONGEST_VALUE, LONGEST_NAME = 32, 120
 OLD_DIGITS = 8  # of the hash, in the folders' names of version 0.1
@@ -30,7 +30,7 @@ class Job:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """What tells this run from others: what varies, else the overrides, the last ones last."""
+        """What tells this run from others: the settings that vary, else the overrides in order."""
         if self.named:
             return dict(self.named)
         settings: dict[str, str] = {}
@@ -43,7 +43,7 @@ class Job:
         return settings
 
     def _in_a_saved_default(self, override: str) -> bool:
-        """Whether it comes from a run's config.yaml, which names all settings, and is the default there."""
+        """Whether an override comes from a saved config.yaml, which lists all settings, and is a default."""
         words = dict(word.split("=", 1) for word in self.overrides if "=" in word)
         key, _, value = override.partition("=")
         if "++name" not in words:
@@ -57,10 +57,10 @@ class Job:
 
     @cached_property
     def folder(self) -> Path:
-        """outputs/<name>/<settings>-<hash>: the one of this run if there is one already.
+        """outputs/<name>/<settings>-<hash>; if this run has a folder already, that one.
 
         Raises:
-            DataError: That one is damaged.
+            DataError: The existing folder is damaged.
         """
         above = OUTPUTS / self.config.name
         for path in ending(above, self.config.hash):
@@ -80,7 +80,7 @@ class Job:
         return above / f"{shortened(readable, LONGEST_NAME)}-{self.config.hash}"
 
     def _check(self, folder: RunFolder) -> None:
-        """Sees that a folder holds this run, and all of it if it is finished."""
+        """Checks that a folder holds this run, and all of it if it is finished."""
         try:
             folder.check_finished()
             config = folder.config()
@@ -102,6 +102,6 @@ def ending(above: Path, digits: str) -> Iterator[Path]:
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text with ~ for what is too much in its middle; more is left of its end than of its start."""
+    """The text, its middle replaced by ~ if it is too long; more is kept of its end than of its start."""
     start = longest // 3
     return text if len(text) <= longest else f"{text[:start]}~{text[start + 1 - longest :]}"

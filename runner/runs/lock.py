@@ -1,4 +1,4 @@
-"""The lock of a run folder: one process trains a run, and the others are told which one."""
+"""The lock of a run folder: only one process at a time trains a run; the others are told which."""
 
 import os
 import socket
@@ -11,22 +11,20 @@ from filelock import FileLock, Timeout
 from runner.errors import DataError, LockedError
 from runner.runs.files import check_regular, read_file
 
-Identity = tuple[
-    int, int
-]  # device and number of a file, which a new one of the same name does not have
+Identity = tuple[int, int]  # device and inode: a new file of the same name has another
 POLL_SECONDS = 0.2
 
 
 @contextmanager
 def locked(folder: Path, timeout: float = 0) -> Iterator[Identity]:
-    """Keeps other processes out of a folder. The system frees the lock of a process that is dead.
+    """Keeps other processes out of a folder. When a process dies, the system releases its lock.
 
     Args:
-        folder: It is made if there is none.
-        timeout: Seconds to wait for another process; infinite if negative.
+        folder: Created if it does not exist.
+        timeout: Seconds to wait for another process; negative waits for ever.
 
     Yields:
-        The lock file's identity: as long as `identity_of` finds it, the folder is the one locked here.
+        The identity of the lock file. While `identity_of` returns the same, the folder has not been deleted.
 
     Raises:
         LockedError: Another process holds it.
@@ -51,7 +49,7 @@ def locked(folder: Path, timeout: float = 0) -> Iterator[Identity]:
 
 
 def identity_of(folder: Path) -> Identity | None:
-    """Which file is the folder's lock; None if there is none."""
+    """The identity of the folder's lock file; None if there is none."""
     try:
         found = (folder / ".lock").lstat()
     except OSError:
@@ -60,10 +58,10 @@ def identity_of(folder: Path) -> Identity | None:
 
 
 def _write_owner(folder: Path) -> None:
-    """In a file beside the lock, which other processes cannot read on Windows."""
+    """In a file of its own, because Windows lets no other process read a locked file."""
     path = folder / ".owner"
     path.unlink(missing_ok=True)
-    with path.open("x") as file:  # never through a link that somebody has put there
+    with path.open("x") as file:  # "x" never follows a symbolic link
         file.write(f"{os.getpid()} {socket.gethostname()}")
 
 
@@ -71,5 +69,5 @@ def _owner(folder: Path) -> str:
     try:
         process, host = (read_file(folder / ".owner", 1000) or b"").decode().split()
         return f"process {int(process)} is training this run on {host}"
-    except (DataError, ValueError):  # it has the lock, but has not written this yet
+    except (DataError, ValueError):  # the other process has not written it yet
         return "another process is training this run"

@@ -40,7 +40,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_commit(checkout: Path = CHECKOUT) -> str | None:
-    """The commit of the runner's own checkout, with + where files differ from it; None elsewhere."""
+    """The commit of the runner's checkout, with + if tracked files differ from it; None without one."""
     try:
         git = _git_folder(checkout)
         if git is None:
@@ -53,7 +53,7 @@ def git_commit(checkout: Path = CHECKOUT) -> str | None:
 
 
 def _git_folder(checkout: Path) -> Path | None:
-    """.git, or what it names if it is a file, as in a worktree."""
+    """.git, or the folder that it names if it is a file, as in a worktree."""
     git = checkout / ".git"
     if git.is_file():
         return checkout / _text(git).removeprefix("gitdir: ")
@@ -64,7 +64,7 @@ def _head(git: Path, common: Path) -> str:
     """The commit that is checked out.
 
     Raises:
-        ValueError: There is none yet, or it is stored in a way that is not known here.
+        ValueError: There is none yet, or it is stored in an unknown way.
     """
     found = _text(git / "HEAD")
     if found.startswith("ref: "):
@@ -83,8 +83,9 @@ def _head(git: Path, common: Path) -> str:
 def _differs(checkout: Path, git: Path, common: Path, commit: str) -> bool:
     """Whether a tracked file differs from the commit.
 
-    Git runs what a configuration names: monitors, filters, transports. So it gets a folder of its own
-    with nothing in it but the commit, the checkout's objects and index, and no other variables.
+    Git runs commands that its configuration names: monitors, filters, transports. So it is given an empty
+    repository with no configuration, which borrows the checkout's objects and index, and a clean
+    environment.
     """
     with tempfile.TemporaryDirectory(prefix="runner-git-") as folder:
         (Path(folder) / "refs").mkdir()
@@ -111,5 +112,5 @@ def _differs(checkout: Path, git: Path, common: Path, commit: str) -> bool:
 
 
 def _text(path: Path) -> str:
-    """A file's text, nothing if there is no such file; ValueError if it is none."""
+    """The text of a file, "" if there is none; ValueError if it is not text."""
     return (read_file(path, MAX_BYTES) or b"").decode().strip()

@@ -1,7 +1,7 @@
-"""What the files of a run folder may hold. Whatever is read back is checked against this.
+"""What the files of a run folder may hold. Everything that is read back is checked against these models.
 
-A file can be cut, damaged or written by somebody else: then it is told in a line, and no number of it is
-used.
+A file may be cut short, damaged or written by somebody else. The error then names the file and what is
+wrong in one line, and none of its numbers are used.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from runner.runs.files import read_file
 
 MAX_BYTES = 1_000_000  # of status.json, result.json and config.yaml
 MAX_METRICS_BYTES = 1_000_000_000
-MAX_DEPTH = 20  # of config.yaml; the deepest key of a study is at 5
+MAX_DEPTH = 20  # levels in config.yaml; a study needs five
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -27,13 +27,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Record(BaseModel):
-    """Types are not converted, NaN and infinity are refused."""
+    """No type conversions, no NaN, no infinity."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Measured(Record, extra="allow"):
-    """Metrics by name beside the fields; null is a number that was not finite."""
+    """Metrics by name in addition to the fields; null stands for a number that was not finite."""
 
     __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
@@ -44,11 +44,11 @@ class Status(Record):
     Attributes:
         status: What became of the run.
         pid: The process that wrote it.
-        epoch: Finished epochs when it was written.
+        epoch: Epochs that were finished when it was written.
         step: The update at which the run diverged.
         reason: Why the run did not complete.
-        stack: With which runs it was trained as one when it was interrupted, and by how many workers.
-        sha256: Of the files with the numbers of a run that has ended.
+        stack: The runs that it was trained with when it was interrupted, and the number of workers.
+        sha256: The sums of the files with the numbers, once the run has ended.
     """
 
     status: Literal["running", "complete", "diverged", "failed", "interrupted", "pruned"]
@@ -91,7 +91,7 @@ class Result(Measured):
 
 
 class Checkpoint(Record):
-    """last.ckpt and previous.ckpt, as far as a run folder knows of it."""
+    """The parts of last.ckpt and previous.ckpt that a run folder needs to know."""
 
     epoch: Number
     seconds: NonNegative
@@ -104,7 +104,7 @@ def parsed(model: type[Model], data: bytes, place: object) -> Model:
     """JSON as a model.
 
     Raises:
-        DataError: What is wrong, with its place, in a line.
+        DataError: In one line, the place and what is wrong there.
     """
     try:
         return model.model_validate_json(data)
@@ -116,7 +116,8 @@ def read_config(path: Path) -> Config | None:
     """A run's config.yaml, or None if there is none.
 
     Raises:
-        DataError: It is not what this runner writes: settings of a run, each key once, no aliases.
+        DataError: The runner did not write it: it always has the settings of a run, each key once, and no
+            aliases.
     """
     data = read_file(path, MAX_BYTES)
     if data is None:
@@ -132,29 +133,29 @@ def read_config(path: Path) -> Config | None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DataError(f"{path}:{line}: {error.problem}") from None
-    except Exception as error:  # whatever else a damaged file makes PyYAML stumble over
+    except Exception as error:  # PyYAML raises many kinds for a damaged file
         raise DataError(f"{path}: {one_line(error)}") from None
 
 
 def _check_flat(data: bytes) -> None:
-    """Raises ValueError for aliases and deep nesting, before anything is built that could be endless."""
+    """Raises ValueError for aliases and deep nesting, before anything is built from them."""
     depth = 0
     for event in yaml.parse(data, Loader=LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError("an alias, which this file never has")
+            raise ValueError("an alias; this file never has any")
         if depth > MAX_DEPTH:
             raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
 def _check_keys(node: yaml.Node | None) -> None:
-    """Raises ValueError for a key that stands twice."""
+    """Raises ValueError for a key that occurs twice."""
     if isinstance(node, yaml.MappingNode):
         keys = Counter(str(key.value) for key, _ in node.value)
         for key, count in keys.most_common(1):
             if count > 1:
-                raise ValueError(f"the key '{key}' stands twice")
+                raise ValueError(f"the key '{key}' occurs twice")
         for _, value in node.value:
             _check_keys(value)
     elif isinstance(node, yaml.SequenceNode):
