@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,17 @@ def no_room(epoch: int, limit: int, all_files: bool = False) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, everything)
 
     RunRecord.save = save  # type: ignore[method-assign]
+
+
+def slow_disk(seconds: float) -> None:
+    """Whatever is flushed to the disk takes so long."""
+    original = os.fsync
+
+    def fsync(file: int) -> None:
+        time.sleep(seconds)
+        original(file)
+
+    os.fsync = fsync
 
 
 # Checkpoints
@@ -346,11 +358,11 @@ ALL = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM]
 def test_signals_one_upon_the_other(
     tmp_path: Path, how: str, numbers: list[signal.Signals], gap: float
 ) -> None:
-    """Whatever comes within 70 ms of the first finds the run being saved."""
+    """Whatever comes within 70 ms of the first finds the run being saved, to a slow disk."""
     words = ["epochs=100000", "optimizer=adam", *TINY]
     if how != "alone":
         words = ["-m", "seed=0,1,2,3,4,5", *LAUNCHERS[how], *words]
-    child = start(tmp_path, *words)
+    child = start(tmp_path, *words, fault=partial(slow_disk, 0.03))
     child.wait_until(lambda: begun_or_ended(tmp_path, child))
     child.process.join(0.1)
     for number in numbers:
