@@ -109,7 +109,7 @@ def train_pending(
         alone: One run after the other, because their seconds are compared.
         all_configs: What is to be trained later; its mistakes are told now.
     """
-    pending = [job for job in jobs if not (finished(job) and job.config.resume)]
+    pending = [job for job in jobs if not (job.config.resume and finished(job))]
     if pending:
         import_torch()
         from runner.training.build import prepare

@@ -1,4 +1,4 @@
-"""What ends a command with exit code 2: the user's mistakes, found before any training."""
+"""Errors that end a command with exit code 2: mistakes of the user's, found before any training."""
 
 
 class ConfigError(ValueError):
@@ -14,7 +14,7 @@ class DataError(ValueError):
 
 
 class LockedError(RuntimeError):
-    """Another process is at work in this run folder."""
+    """Another process is training the run in this folder."""
 
 
 class CheckpointError(RuntimeError):
@@ -25,8 +25,13 @@ class Stopped(BaseException):
     """A run of a sweep failed, and fail_fast=true."""
 
 
+def one_line(error: BaseException) -> str:
+    """The first line of the message, or the type if there is no message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def summary(error: BaseException) -> str:
-    """Its type and the first line of what it says."""
+    """The type and the first line of the message."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 

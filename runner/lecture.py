@@ -20,7 +20,8 @@ from runner.config.mistakes import nearest
 from runner.report import COLORS, out
 from runner.reporting.blocks import Heading, Paragraph, markdown
 from runner.reporting.blocks import Table as DocumentTable
-from runner.runs.folder import OUTPUTS, write_atomically
+from runner.runs.files import write_atomically
+from runner.runs.folder import OUTPUTS
 from runner.studies.evidence import RECORD, Evidence
 from runner.studies.verdicts import Verdict, counts, explained, judge
 

@@ -17,7 +17,7 @@ from runner.reporting import blocks as document
 from runner.reporting import mean_curves as curves
 from runner.reporting.blocks import Block, Bullets, Code, Heading, Paragraph, Table
 from runner.reporting.figures import Picture, pictures
-from runner.runs.folder import write_atomically
+from runner.runs.files import write_atomically
 from runner.studies.evidence import Evidence, measured, read_run
 from runner.studies.statistics import mean_interval
 from runner.studies.verdicts import Verdict, counts, explained, judge

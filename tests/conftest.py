@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from runner.__main__ import main
+from runner.interrupts import SIGNALS
 
 
 class Finished(NamedTuple):
@@ -26,7 +27,7 @@ def command(
 ) -> Iterator[Command]:
     """Calls `python -m runner ARGUMENTS` in this process, in an empty working directory."""
     monkeypatch.chdir(tmp_path)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
 
     def call(*arguments: str) -> Finished:
         monkeypatch.setattr(sys, "argv", ["runner", *arguments])

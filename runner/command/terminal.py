@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.interrupts import Interrupted
-from runner.runs.folder import FINISHED, OUTPUTS, RunFolder, write_atomically
+from runner.runs.files import write_atomically
+from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
 
 MAX_LINES = 6

@@ -111,7 +111,12 @@ class Config(Option):
         return identity
 
     @property
-    def hash(self) -> str:
-        """Eight hexadecimal digits that name this run among all others."""
+    def digest(self) -> str:
+        """The SHA-256 of the identity: equal for the same run, different for different runs."""
         text = json.dumps(self.identity(), sort_keys=True)
-        return sha256(text.encode()).hexdigest()[:8]
+        return sha256(text.encode()).hexdigest()
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits that name this run among all others."""
+        return self.digest[:16]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from runner.errors import DataError
 from runner.options.data import Data
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from runner.data.files import Raw
+    from runner.data.formats import Raw
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,6 @@ def load(data: Data) -> Dataset:
     Raises:
         DataError: A file is missing or damaged, or the settings leave nothing to train on.
     """
-
-    from runner.errors import DataError
-
     raw = _read(data.name, data.root)
     n = len(raw.train_labels)
     if data.val_size >= n:
@@ -185,8 +183,6 @@ def _subset(train: Split, size: float) -> Split:
     count = size if isinstance(size, int) else max(1, round(size * len(train)))
     if count >= len(train):
         if isinstance(size, int) and count > len(train):
-            from runner.errors import DataError
-
             raise DataError(
                 f"data.train_size={size}: only {len(train)} examples are left to train on"
             )

@@ -1,11 +1,8 @@
 """The only reader and writer of a run folder.
 
-Files are replaced atomically: written beside their final place, flushed to the disk, then renamed, so
-that a process killed at any moment leaves the old file or the new one, never a part. Importing this
-needs no torch: a finished run is found and told in a moment.
+Importing this does not import torch, so that a finished run is found and shown in a moment.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -21,15 +18,29 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runner.errors import CheckpointError, DataError, LockedError, summary
+from runner.config.schema import Config
+from runner.errors import CheckpointError, DataError, one_line, summary
+from runner.runs.checkpoints import Checkpoints
+from runner.runs.files import append, read_file, write_atomically
+from runner.runs.lock import Identity, identity_of, locked
+from runner.runs.records import (
+    MAX_BYTES,
+    MAX_METRICS_BYTES,
+    Epoch,
+    Result,
+    Status,
+    parsed,
+    read_config,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
 OUTPUTS = Path("outputs")
 FINISHED = ("complete", "diverged")
+NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
+DELETED = "{} was deleted while its run was being trained"
 TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
-STATE = ("epoch", "seconds", "state_dict", "optimizer_states", "best")  # in last.ckpt
 
 
 class RunFolder:
@@ -40,84 +51,160 @@ class RunFolder:
     metrics.jsonl     an object for each epoch: epoch, step, seconds and every metric
     result.json       the final numbers, written last
     predictions.npz   test split: probabilities (n, classes) float32 and labels (n,) int64
-    checkpoints/      last.ckpt, previous.ckpt (the one before it), best.ckpt and their SHA256SUMS
+    checkpoints/      see runner.runs.checkpoints
+
+    Reading raises DataError for a file that is not what a run leaves.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.checkpoints = Checkpoints(path / "checkpoints")
+        self.locked: Identity | None = None  # while this object holds the lock
 
     def __str__(self) -> str:
         return str(self.path)
 
+    # Status
+
     @property
     def status(self) -> str | None:
-        """The status, or None for a folder in which nothing was started."""
-        status = self._read_json("status.json")
-        return None if status is None else str(status.get("status"))
+        """The status, or None if nothing was started in this folder."""
+        status = self._status()
+        return None if status is None else status.status
 
     @property
     def reason(self) -> str:
         """Why the run did not complete."""
-        return str((self._read_json("status.json") or {}).get("reason", ""))
+        status = self._status()
+        return "" if status is None else status.reason
 
     @property
-    def stack(self) -> object:
-        """With which runs it was trained as one when it was interrupted, and by how many workers."""
-        return (self._read_json("status.json") or {}).get("stack")
+    def stack(self) -> dict[str, Any] | None:
+        """The runs that it was trained with when it was interrupted, and the number of workers."""
+        status = self._status()
+        return None if status is None else status.stack
+
+    def _status(self) -> Status | None:
+        path = self.path / "status.json"
+        data = read_file(path, MAX_BYTES)
+        return None if data is None else parsed(Status, data, path)
 
     def write_status(self, status: str, **details: Any) -> None:
+        """Writes the status, and the sums of the numbers if the run has ended."""
+        if status in FINISHED:
+            paths = [self.path / name for name in NUMBERS]
+            details["sha256"] = {path.name: sum_of(path) for path in paths if path.exists()}
         self._write_json("status.json", {"status": status, "pid": os.getpid(), **details})
 
     def write_failure(self, error: BaseException) -> None:
-        """The traceback goes to error.txt, one line to the status; to the screen if nothing can be written."""
+        """Writes the traceback to error.txt and one line to the status; prints it if neither is possible."""
         reason = summary(error)
         try:
+            if self.locked and identity_of(self.path) is None:
+                # Deleted, and no other process has made it anew.
+                reason = DELETED.format(self)
+                self.path.mkdir(parents=True, exist_ok=True)
+                self.locked = None
             self.write_status("failed", reason=reason)
-            (self.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+            self._write("error.txt", "".join(traceback.format_exception(error)))
         except OSError as another:
             print(f"{self.path}: {reason}; this cannot be kept: {another}", file=sys.stderr)
 
+    # Settings and numbers
+
+    def config(self) -> Config | None:
+        """The settings of the run, or None before they are written."""
+        return read_config(self.path / "config.yaml")
+
     def write_config(self, values: dict[str, Any]) -> None:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
-        write_atomically(self.path / "config.yaml", text.encode())
+        self._write("config.yaml", text)
 
     @property
     def result(self) -> dict[str, Any] | None:
         """The final numbers, or None before the run has ended."""
-        return self._read_json("result.json")
+        data = self._numbers("result.json", MAX_BYTES)
+        if data is None:
+            return None
+        return parsed(Result, data, self.path / "result.json").model_dump()
 
     def write_result(self, result: dict[str, Any]) -> None:
         self._write_json("result.json", result)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The metrics of every finished epoch, in order."""
+        """The metrics of every finished epoch, in order, from epoch 0, the untrained network."""
+        return [line.model_dump() for _, line in self._epochs()]
+
+    def _epochs(self) -> Iterator[tuple[bytes, Epoch]]:
+        """The lines of metrics.jsonl. A process killed while writing leaves half a line at the end."""
         path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        # A process killed while it wrote leaves half a line at the end.
-        lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [json.loads(line) for line in lines]
+        *lines, _ = (self._numbers(path.name, MAX_METRICS_BYTES) or b"").split(b"\n")
+        for number, line in enumerate(lines):
+            place = f"{path}:{number + 1}"
+            epoch = parsed(Epoch, line, place)
+            if epoch.epoch != number:
+                raise DataError(f"{place}: epoch {epoch.epoch} where epoch {number} is expected")
+            yield line, epoch
 
     def append_metrics(self, metrics: dict[str, Any]) -> None:
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(metrics, allow_nan=False) + "\n")
+        line = json.dumps(metrics, allow_nan=False) + "\n"
+        append(self._mine("metrics.jsonl"), line.encode())
 
     def sync_metrics(self) -> None:
-        """The metrics are on the disk before the checkpoint that goes on after them."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            os.fsync(file.fileno())
+        """Flushes the metrics to the disk; a checkpoint of the same epoch is written only afterwards."""
+        append(self._mine("metrics.jsonl"), b"", sync=True)
 
     def keep_metrics(self, last_epoch: int) -> None:
-        """Drops what was written after the epoch from which a run goes on."""
-        kept = [json.dumps(line) + "\n" for line in self.metrics() if line["epoch"] <= last_epoch]
-        write_atomically(self.path / "metrics.jsonl", "".join(kept).encode())
+        """Drops what was written after the epoch from which a run goes on.
+
+        Raises:
+            CheckpointError: Epochs before it are missing. The run could go on, but it would end with half
+                its curves, and a study would read off them when a target was reached.
+        """
+        try:
+            kept = [line + b"\n" for line, epoch in self._epochs() if epoch.epoch <= last_epoch]
+            if len(kept) <= last_epoch:
+                path = self.path / "metrics.jsonl"
+                raise DataError(f"{path}: ends before epoch {last_epoch}, which last.ckpt is of")
+        except DataError as error:
+            raise CheckpointError(f"{error}; resume=false trains afresh") from None
+        self._write("metrics.jsonl", b"".join(kept))
+
+    def check_finished(self) -> None:
+        """Checks that a finished run has its settings and all its numbers.
+
+        Raises:
+            DataError: A file is missing, damaged, or was changed since the run ended.
+        """
+        if self.status in FINISHED:
+            if not (self.path / "config.yaml").exists():
+                raise DataError(
+                    f"{self.path}/config.yaml: missing, though the run is {self.status}"
+                )
+            result, epochs = self.result, len(self.metrics()) - 1
+            if result is None or (self.status, epochs) != (result["status"], result["epochs"]):
+                raise DataError(
+                    f"{self.path}: status.json, result.json, metrics.jsonl do not agree"
+                )
+
+    def _numbers(self, name: str, limit: int) -> bytes | None:
+        """A file with a run's numbers; that of a finished run must be as it was when the run ended."""
+        path = self.path / name
+        data = read_file(path, limit)
+        status = self._status()
+        if status and status.status in FINISHED:
+            if data is None:
+                raise DataError(f"{path}: missing, though the run is {status.status}")
+            if sha256(data).hexdigest() != status.sha256.get(name, sha256(data).hexdigest()):
+                raise DataError(f"{path}: changed since the run ended")
+        return data
 
     def write_predictions(self, probabilities: "np.ndarray", labels: "np.ndarray") -> None:
         import numpy as np
 
         buffer = BytesIO()
         np.savez(buffer, probabilities=probabilities, labels=labels)
-        write_atomically(self.path / "predictions.npz", buffer.getvalue())
+        self._write("predictions.npz", buffer.getvalue())
 
     def predictions(self) -> tuple["np.ndarray", "np.ndarray"]:
         """Probabilities (n, classes) and labels (n,) of the test split.
@@ -134,169 +221,82 @@ class RunFolder:
         except Exception as error:  # whatever a forged file makes NumPy stumble over
             raise DataError(f"{path}: no predictions of a run: {one_line(error)}") from None
 
-    def save_checkpoint(self, name: str, checkpoint: dict[str, Any]) -> None:
-        """Writes checkpoints/<name>.ckpt; the last but one stays as previous.ckpt."""
-        import torch
+    # Checkpoints
 
-        buffer = BytesIO()
-        torch.save(checkpoint, buffer)
-        data = buffer.getvalue()
-        folder = self.path / "checkpoints"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{name}.ckpt"
-        with replacing(path, data):
-            # It is on the disk. The sums hold the old and the new file's, so that they are never wrong.
-            sums = dict.fromkeys([sha256(data).hexdigest(), *self._sums()])
-            write_atomically(folder / "SHA256SUMS", "".join(f"{s}\n" for s in [*sums][:8]).encode())
-            if name == "last" and path.exists():
-                os.replace(path, folder / "previous.ckpt")
+    def save_checkpoint(self, name: str, checkpoint: dict[str, Any]) -> None:
+        """See Checkpoints.save."""
+        self._mine("checkpoints")
+        self.checkpoints.save(name, checkpoint)
 
     def load_checkpoint(self, name: str, up_to: int | None = None) -> dict[str, Any] | None:
-        """The checkpoint of that name if it is there and intact; for last, else the previous one.
-
-        A damaged last.ckpt is renamed to damaged.ckpt when the previous one takes its place.
-
-        Args:
-            name: last or best.
-            up_to: Go back to this epoch: a later last.ckpt gives way to the previous one.
-
-        Raises:
-            CheckpointError: There are such checkpoints, but all are damaged.
-        """
-        folder = self.path / "checkpoints"
-        damaged: list[str] = []
-        later = False
-        for candidate in ("last", "previous") if name == "last" else (name,):
-            path = folder / f"{candidate}.ckpt"
-            if not path.exists():
-                continue
-            loaded = self._intact(path)
-            if loaded is not None:
-                if up_to is not None and loaded["epoch"] > up_to:
-                    later = True
-                    continue
-                if later:
-                    os.replace(path, folder / "last.ckpt")
-                if damaged:
-                    print(f"{damaged[0]}: going on from {path.name}", file=sys.stderr)
-                    os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
-                return loaded
-            damaged.append(f"{path} is damaged")
-        if damaged and not later:
-            raise CheckpointError(
-                f"{damaged[0]} (not what SHA256SUMS says, or no checkpoint of this runner) and no"
-                " older one is intact. resume=false trains afresh"
-            )
-        return None
+        """See Checkpoints.load."""
+        return self.checkpoints.load(name, up_to)
 
     def epochs_kept(self) -> set[int]:
         """The epochs from which the run can go on: those of its intact checkpoints.
 
         Also 0, the start, if it was killed before it had saved twice.
         """
-        folder = self.path / "checkpoints"
-        paths = [folder / f"{name}.ckpt" for name in ("last", "previous")]
-        there = [path for path in paths if path.exists()]
-        kept = {found["epoch"] for path in there if (found := self._intact(path))}
-        status = self._read_json("status.json") or {}
-        begun = status.get("status") == "running" and status.get("epoch") == 0
-        return kept | {0} if begun and len(there) < 2 else kept
-
-    def _intact(self, path: Path) -> dict[str, Any] | None:
-        """A checkpoint, unless its sum is not known or it is anything but tensors and plain values."""
-        import torch
-
-        data = path.read_bytes()
-        if sha256(data).hexdigest() not in self._sums():
-            return None
-        try:
-            loaded = torch.load(BytesIO(data), weights_only=True)
-        except Exception:  # whatever a forged file makes torch stumble over
-            return None
-        keys = STATE if path.stem != "best" else ()
-        return loaded if isinstance(loaded, dict) and all(key in loaded for key in keys) else None
-
-    def _sums(self) -> list[str]:
-        path = self.path / "checkpoints" / "SHA256SUMS"
-        return path.read_text(errors="replace").split() if path.exists() else []
+        kept, number = self.checkpoints.epochs()
+        status = self._status()
+        begun = status is not None and (status.status, status.epoch) == ("running", 0)
+        return kept | {0} if begun and number < 2 else kept
 
     def clear(self) -> None:
-        """Removes what an earlier training left: first, and at once, what a resumption would go on from."""
+        """Removes what an earlier training left, first of all what a resumed run would go on from."""
         (self.path / "status.json").unlink(missing_ok=True)
-        checkpoints, doomed = self.path / "checkpoints", self.path / f".checkpoints.{os.getpid()}"
+        checkpoints, doomed = self.checkpoints.path, self.path / f".checkpoints.{os.getpid()}"
         if checkpoints.exists():
             os.replace(checkpoints, doomed)
             shutil.rmtree(doomed, ignore_errors=True)
-        for name in ("result.json", "metrics.jsonl", "predictions.npz", "error.txt"):
+        for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
         for events in self.path.glob("events.out.tfevents.*"):
             events.unlink()
+        self._write("metrics.jsonl", b"")
+
+    # Lock and writing
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other processes out; the lock of a process that is dead does not count.
+    def lock(self, timeout: float = 0) -> Iterator[None]:
+        """Keeps other processes out; the lock of a dead process does not count.
+
+        Args:
+            timeout: Seconds to wait for another process; negative waits for ever.
 
         Raises:
             LockedError: Another process holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+") as file:
+        with locked(self.path, timeout) as self.locked:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise LockedError(
-                    f"{self.path}: process {file.read().strip()} is training this run"
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            self._remove_leftovers()
-            yield
+                self._remove_leftovers()
+                yield
+            finally:
+                self.locked = None
+
+    def _mine(self, name: str) -> Path:
+        """Where to write a file.
+
+        Raises:
+            FileNotFoundError: The folder was deleted since it was locked, or replaced by another.
+        """
+        if self.locked and self.locked != identity_of(self.path):
+            raise FileNotFoundError(DELETED.format(self))
+        return self.path / name
 
     def _remove_leftovers(self) -> None:
-        """What a killed process had begun to write."""
-        for path in [*self.path.iterdir(), *(self.path / "checkpoints").glob(".*")]:
+        """Removes what a killed process had begun to write."""
+        for path in [*self.path.iterdir(), *self.checkpoints.path.glob(".*")]:
             if TEMPORARY.fullmatch(path.name):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def _read_json(self, name: str) -> dict[str, Any] | None:
-        path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            values = json.loads(path.read_text())
-        except ValueError as error:
-            raise DataError(f"{path}: not JSON: {one_line(error)}") from None
-        if not isinstance(values, dict):
-            raise DataError(f"{path}: expected a JSON object, found {values!r:.40}")
-        return values
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def _write_json(self, name: str, values: dict[str, Any]) -> None:
-        text = json.dumps(values, indent=2, allow_nan=False) + "\n"
-        write_atomically(self.path / name, text.encode())
+        self._write(name, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+    def _write(self, name: str, content: str | bytes) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        write_atomically(self._mine(name), data)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces a file as a whole: a reader, or a crash, finds the old content or the new."""
-    with replacing(path, data):
-        pass
-
-
-@contextmanager
-def replacing(path: Path, data: bytes) -> Iterator[None]:
-    """Writes beside a file and takes its place at the end of the block."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def one_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def sum_of(path: Path) -> str:
+    return sha256(read_file(path) or b"").hexdigest()

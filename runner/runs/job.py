@@ -1,15 +1,22 @@
 """A run before it is trained."""
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from runner.config.defaults import chosen, default
 from runner.config.schema import Config
-from runner.runs.folder import OUTPUTS
+from runner.errors import DataError
+from runner.runs.folder import OUTPUTS, RunFolder
 
-# Settings that say how to compute and what to call a run, not what is computed.
+# Settings that decide how a run is computed or what it is called, not its numbers.
 UNNAMED = ("experiment", "name", "resume", "fail_fast", "trainer", "data.root", "hydra")
+LONGEST_VALUE, LONGEST_NAME = 32, 120
+OLD_DIGITS = 8  # of the hash, in the folders' names of version 0.1
 
 
 @dataclass(frozen=True)
@@ -23,22 +30,78 @@ class Job:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """What tells this run from others: what varies, else the overrides."""
+        """What tells this run from others: the settings that vary, else the overrides in order."""
         if self.named:
             return dict(self.named)
-        pairs = (override.lstrip("+~").partition("=") for override in self.overrides)
-        return {
-            key: value
-            for key, _, value in pairs
-            if key.split(".")[0] not in UNNAMED and key not in UNNAMED and "/" not in key
-        }
+        settings: dict[str, str] = {}
+        for override in self.overrides:
+            key, _, value = override.lstrip("+~").partition("=")
+            hidden = key.split(".")[0] in UNNAMED or key in UNNAMED or "/" in key
+            if not (hidden or self._in_a_saved_default(override)):
+                settings.pop(key, None)
+                settings[key] = value
+        return settings
+
+    def _in_a_saved_default(self, override: str) -> bool:
+        """Whether an override comes from a saved config.yaml, which lists all settings, and is a default."""
+        words = dict(word.split("=", 1) for word in self.overrides if "=" in word)
+        key, _, value = override.partition("=")
+        if "++name" not in words:
+            return False
+        if not key.startswith("++"):
+            return chosen().get(key) == value
+        found: Any = self.config.model_dump(mode="json")
+        for part in key.lstrip("+").split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return bool(found == default(key.lstrip("+"), words))
 
     @cached_property
     def folder(self) -> Path:
-        """outputs/<name>/<settings>-<hash>: the one with this hash if there is one already."""
+        """outputs/<name>/<settings>-<hash>; if this run has a folder already, that one.
+
+        Raises:
+            DataError: The existing folder is damaged.
+        """
         above = OUTPUTS / self.config.name
-        for existing in sorted(above.glob(f"*-{self.config.hash}")):
-            return existing
-        settings = ",".join(f"{key}={value}" for key, value in self.settings.items()) or "default"
-        readable = re.sub(r"[^\w.,=+-]+", "_", settings).strip("_.")[:120]
-        return above / f"{readable}-{self.config.hash}"
+        for path in ending(above, self.config.hash):
+            if self.config.resume:
+                self._check(RunFolder(path))
+            return path
+        for path in ending(above, self.config.hash[:OLD_DIGITS]):
+            config = RunFolder(path).config()
+            if config and config.digest == self.config.digest:
+                if self.config.resume:
+                    self._check(RunFolder(path))
+                return path
+        settings = ",".join(
+            f"{key}={shortened(v, LONGEST_VALUE)}" for key, v in self.settings.items()
+        )
+        readable = re.sub(r"[^\w.,=+~-]+", "_", settings or "default").strip("_.")
+        return above / f"{shortened(readable, LONGEST_NAME)}-{self.config.hash}"
+
+    def _check(self, folder: RunFolder) -> None:
+        """Checks that a folder holds this run, and all of it if it is finished."""
+        try:
+            folder.check_finished()
+            config = folder.config()
+            if config and config.digest != self.config.digest:
+                raise DataError(
+                    f"{folder}/config.yaml: other settings than the folder's name stands for"
+                )
+        except DataError as error:
+            raise DataError(f"{error}; resume=false trains afresh") from None
+
+
+def ending(above: Path, digits: str) -> Iterator[Path]:
+    """The run folders whose names end in these digits."""
+    try:
+        names = sorted(os.listdir(above))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from (above / name for name in names if name.endswith(f"-{digits}"))
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, its middle replaced by ~ if it is too long; more is kept of its end than of its start."""
+    start = longest // 3
+    return text if len(text) <= longest else f"{text[:start]}~{text[start + 1 - longest :]}"

@@ -1,22 +1,17 @@
 """What one run writes from its first epoch to its result. It does not know who trains it."""
 
-import platform
-import subprocess
 import time
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-import torchmetrics
 from torch import Tensor
 
-from runner import __version__
 from runner.config.schema import Config
+from runner.interrupts import uninterrupted
 from runner.runs.folder import RunFolder
+from runner.runs.provenance import device_name, git_commit, versions
 from runner.runs.tensorboard import Curves
 
 TESTED = ("test/loss", "test/accuracy", "test/error")
@@ -72,8 +67,9 @@ class RunRecord:
 
     def interrupted(self) -> None:
         """The run stops here for now."""
-        self.save()
-        self.folder.write_status("interrupted", epoch=self.epoch, **self.stack)
+        with uninterrupted():
+            self.save()
+            self.folder.write_status("interrupted", epoch=self.epoch, **self.stack)
 
     def add_epoch(
         self,
@@ -202,29 +198,3 @@ class RunRecord:
 def finite_or_none(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return value if abs(value) < float("inf") else None
-
-
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-@cache
-def git_commit() -> str | None:
-    """The commit of the runner's own checkout, with + where files differ from it; None elsewhere."""
-    command = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty=+"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-        return found.stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-@cache
-def versions() -> dict[str, str]:
-    return {
-        "runner": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pytorch_lightning": str(pl.__version__),  # type: ignore[attr-defined]
-        "torchmetrics": torchmetrics.__version__,
-    }

@@ -23,7 +23,8 @@ from runner.config.claims import parse_measure
 from runner.config.schema import Config
 from runner.config.study import Study, key_of
 from runner.errors import ConfigError
-from runner.runs.folder import OUTPUTS, RunFolder, write_atomically
+from runner.runs.files import write_atomically
+from runner.runs.folder import OUTPUTS, RunFolder
 from runner.runs.job import Job
 from runner.studies.evidence import RECORD, Arm, Candidate, Evidence, measured
 from runner.studies.verdicts import shown

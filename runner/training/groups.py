@@ -72,8 +72,8 @@ def former_pieces(assignments: dict[int, Assignment], max_width: int) -> list[Pi
     """
     stacks: dict[tuple[str, int], list[int]] = {}
     for number, (config, path) in assignments.items():
-        match RunFolder(path).stack:
-            case {"runs": str(runs), "workers": int(workers)} if config.resume and workers > 0:
+        match RunFolder(path).stack if config.resume else None:
+            case {"runs": str(runs), "workers": int(workers)} if workers > 0:
                 stacks.setdefault((runs, workers), []).append(number)
     return [
         Piece(members, workers, "", again=True)

@@ -20,14 +20,15 @@ import numpy as np
 import pytest
 
 from runner.data import files as datasets
+from runner.data import origins
 from runner.data.files import load_raw
 from runner.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 HTML = b"<!DOCTYPE html><html><body>Sign in to this network</body></html>"
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = datasets.MNIST_FILES
-CIFAR_FILES = datasets.SOURCES["cifar10"].files
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = origins.MNIST_FILES
+CIFAR_FILES = datasets.ORIGINS["cifar10"].files
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -77,9 +78,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RUNNER_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(datasets, "cache_root", lambda: tmp_path / "cache")
-    for name, source in datasets.SOURCES.items():
-        offline = dataclasses.replace(source, mirrors=("http://127.0.0.1:9/",))
-        monkeypatch.setitem(datasets.SOURCES, name, offline)
+    for name, origin in datasets.ORIGINS.items():
+        offline = dataclasses.replace(origin, mirrors=("http://127.0.0.1:9/",))
+        monkeypatch.setitem(datasets.ORIGINS, name, offline)
     return tmp_path / "cache"
 
 
@@ -124,15 +125,16 @@ def server() -> Iterator[Server]:
 
 def offer(
     monkeypatch: pytest.MonkeyPatch, server: Server, name: str, files: dict[str, bytes]
-) -> datasets.Source:
+) -> origins.Origin:
     """Serve files as the data set's download, with their true checksums."""
     server.files = files
     source = dataclasses.replace(
-        datasets.SOURCES[name],
+        datasets.ORIGINS[name],
         mirrors=(server.address,),
         downloads={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+        file_bytes=4 * 3073,  # of the archives made here
     )
-    monkeypatch.setitem(datasets.SOURCES, name, source)
+    monkeypatch.setitem(datasets.ORIGINS, name, source)
     return source
 
 
@@ -312,6 +314,67 @@ def test_places_in_order(tmp_path: Path, cache: Path, monkeypatch: pytest.Monkey
     assert found(None) == 3
 
 
+def looping_link(path: Path) -> str:
+    path.symlink_to(path.name)
+    return "Too many levels of symbolic links"
+
+
+def dangling_link(path: Path) -> str:
+    path.symlink_to("a disk that is not mounted")
+    return "a link to nothing"
+
+
+def no_folder(path: Path) -> str:
+    path.write_text("")
+    return "not a folder"
+
+
+def pipe(path: Path) -> str:
+    os.mkfifo(path)
+    return "not a folder"
+
+
+@pytest.mark.parametrize("make", [looping_link, dangling_link, no_folder, pipe])
+@pytest.mark.parametrize("place", ["root", "root/mnist"])
+def test_what_stands_in_the_place_of_the_folder_is_told(
+    tmp_path: Path, cache: Path, place: str, make: Callable[[Path], str]
+) -> None:
+    """And nothing is downloaded, nor taken from the cache, in its stead."""
+    put(cache / "mnist", mnist_files())
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    said = make(tmp_path / place)
+    with pytest.raises(DataError) as caught:
+        load_raw("mnist", tmp_path / "root")
+    check_message(caught.value, str(tmp_path / place), said)
+
+
+NO_ROOTS = {
+    "nobody": ("~nobody-of-this-name", "no such user"),
+    "5,000 characters": ("x/" * 2500, "File name too long"),
+    "a name of 5,000": ("x" * 5000, "File name too long"),
+    "a backslash at the end": ("data\\", "no such folder"),
+    "nothing but backslashes": ("\\\\", "no such folder"),
+    "NUL": ("a\0b", "embedded null byte"),
+    "lines": ("a\nb\nc\nd\ne", "no such folder"),
+    "an escape sequence": ("\x1b]52;c;eA==\a", "no such folder"),
+}
+
+
+@pytest.mark.parametrize("case", NO_ROOTS)
+def test_a_root_that_is_none(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root, said = NO_ROOTS[case]
+    with pytest.raises(DataError) as caught:
+        load_raw("mnist", root)
+    check_message(caught.value, said)
+    assert len(str(caught.value)) < 400 and str(caught.value).replace("\n", "").isprintable()
+
+
+def test_a_folder_whose_name_ends_in_a_backslash(tmp_path: Path) -> None:
+    put(tmp_path / "data\\" / "mnist", mnist_files())
+    assert load_raw("mnist", f"{tmp_path}/data\\").test_labels.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("given", ["root", "environment"])
 def test_a_missing_file_is_not_fetched_from_elsewhere(
     given: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -327,9 +390,9 @@ def test_a_missing_file_is_not_fetched_from_elsewhere(
     assert TRAIN_IMAGES not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", datasets.SOURCES)
+@pytest.mark.parametrize("name", datasets.ORIGINS)
 def test_offline_and_absent(name: str, tmp_path: Path, cache: Path) -> None:
-    source = datasets.SOURCES[name]
+    source = datasets.ORIGINS[name]
     (tmp_path / "root").mkdir()
     with pytest.raises(DataError) as caught:
         load_raw(name, tmp_path / "root")
@@ -389,7 +452,7 @@ def test_download_then_cache(
 def test_second_mirror(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     source = offer(monkeypatch, server, "mnist", mnist_files())
     mirrors = ("http://127.0.0.1:9/", server.address + "gone/", server.address)
-    monkeypatch.setitem(datasets.SOURCES, "mnist", dataclasses.replace(source, mirrors=mirrors))
+    monkeypatch.setitem(datasets.ORIGINS, "mnist", dataclasses.replace(source, mirrors=mirrors))
     assert load_raw("mnist", None).train_images.shape == (7, 1, 28, 28)
     assert server.requests[:2] == [f"gone/{TRAIN_IMAGES}", TRAIN_IMAGES]
 
@@ -435,14 +498,14 @@ def test_connection_that_breaks_halfway(
     assert list((cache / "mnist").iterdir()) == []
 
 
-def start_download(server: Server, source: datasets.Source, cache: Path) -> subprocess.Popen[str]:
+def start_download(server: Server, source: origins.Origin, cache: Path) -> subprocess.Popen[str]:
     """Load MNIST in a process of its own, from the test's server into the test's cache."""
     code = (
         "import dataclasses, json, pathlib, sys\n"
         "from runner.data import files as datasets\n"
         "address, downloads, cache = json.loads(sys.argv[1])\n"
-        "source = datasets.SOURCES['mnist']\n"
-        "datasets.SOURCES['mnist'] = dataclasses.replace(\n"
+        "source = datasets.ORIGINS['mnist']\n"
+        "datasets.ORIGINS['mnist'] = dataclasses.replace(\n"
         "    source, mirrors=(address,), downloads=downloads)\n"
         "datasets.cache_root = lambda: pathlib.Path(cache)\n"
         "print(datasets.load_raw('mnist', None).train_images.shape)\n"
@@ -536,7 +599,6 @@ def tar_member(name: str, size: int = 0, link: str | None = None) -> tarfile.Tar
 def test_cifar10_archive_yields_the_six_files_only(
     server: Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets, "CIFAR10_RECORDS", 4)
     archive = cifar_archive(
         cifar_files(),
         tar_member("../../outside.bin", 10),
@@ -574,7 +636,6 @@ def test_bad_cifar10_archive_leaves_nothing(
     case: str, server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, found = BAD_ARCHIVES[case]
-    monkeypatch.setattr(datasets, "CIFAR10_RECORDS", 4)
     offer(monkeypatch, server, "cifar10", {"cifar-10-binary.tar.gz": content})
     with pytest.raises(DataError) as caught:
         load_raw("cifar10", None)

@@ -10,8 +10,10 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -110,6 +112,17 @@ def no_room(epoch: int, limit: int, all_files: bool = False) -> None:
     RunRecord.save = save  # type: ignore[method-assign]
 
 
+def slow_disk(seconds: float) -> None:
+    """Whatever is flushed to the disk takes so long."""
+    original = os.fsync
+
+    def fsync(file: int) -> None:
+        time.sleep(seconds)
+        original(file)
+
+    os.fsync = fsync
+
+
 # Checkpoints
 
 
@@ -145,7 +158,7 @@ def test_killed_in_a_save_there_is_always_a_checkpoint(tmp_path: Path, where: st
             (path / "begun").unlink(missing_ok=True)
             process = SERVER.Process(target=saves_until_killed, args=(path,))
             process.start()
-            while not (path / "begun").exists() or not RunFolder(path)._sums():
+            while not (path / "begun").exists() or not RunFolder(path).checkpoints._sums():
                 process.join(0.002)
             process.join(draw.uniform(0, 0.03))
             process.kill()
@@ -307,7 +320,7 @@ def test_a_second_process_and_a_dead_owner(tmp_path: Path) -> None:
     assert second.code == 2
     assert second.err.splitlines() == [
         f"{only_folder(tmp_path).path.relative_to(tmp_path)}:"
-        f" process {first.process.pid} is training this run"
+        f" process {first.process.pid} is training this run on {socket.gethostname()}"
     ]
     both = ["-m", "seed=0,1", *words, *LAUNCHERS["stacked"]]
     sweep = run(tmp_path, *both, fault=partial(at_step, 9, 15))
@@ -322,6 +335,89 @@ def test_a_second_process_and_a_dead_owner(tmp_path: Path) -> None:
     assert json.loads(status.read_text())["epoch"] >= epoch
     third.kill(signal.SIGTERM)
     assert third.end().code == 143
+
+
+HANGUP, CTRL_C = [signal.SIGHUP], [signal.SIGINT] * 3
+ALL = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM]
+
+
+@pytest.mark.parametrize(
+    ("how", "numbers", "gap"),
+    [
+        ("alone", HANGUP, 0.0),
+        ("alone", CTRL_C, 0.0),
+        ("alone", CTRL_C, 0.02),
+        ("alone", CTRL_C, 0.035),
+        ("alone", ALL, 0.02),
+        ("basic", CTRL_C, 0.02),
+        ("stacked", HANGUP, 0.0),
+        ("stacked", CTRL_C, 0.02),
+        ("stacked", ALL, 0.0),
+    ],
+)
+def test_signals_one_upon_the_other(
+    tmp_path: Path, how: str, numbers: list[signal.Signals], gap: float
+) -> None:
+    """Whatever comes within 70 ms of the first finds the run being saved, to a slow disk."""
+    words = ["epochs=100000", "optimizer=adam", *TINY]
+    if how != "alone":
+        words = ["-m", "seed=0,1,2,3,4,5", *LAUNCHERS[how], *words]
+    child = start(tmp_path, *words, fault=partial(slow_disk, 0.03))
+    child.wait_until(lambda: begun_or_ended(tmp_path, child))
+    child.process.join(0.1)
+    for number in numbers:
+        child.kill(number)
+        child.process.join(gap)
+    ended = child.end()
+    # The system hands over in its own order what comes at once.
+    assert ended.code - 128 in (numbers[:1] if gap else numbers), ended.err
+    assert ended.err.splitlines()[-1].endswith("The same command goes on from here.")
+    assert "Traceback" not in ended.err
+    found = [RunFolder(path).status for path in tmp_path.glob("outputs/runs/*-*")]
+    assert set(found) - {None} == {"interrupted"}
+
+
+def test_a_run_folder_that_is_deleted_fails(tmp_path: Path) -> None:
+    words = ["epochs=100000", *TINY]
+    child = start(tmp_path, *words)
+    child.wait_until(lambda: begun_or_ended(tmp_path, child))
+    shutil.rmtree(only_folder(tmp_path).path, ignore_errors=True)
+    ended = child.end()
+    assert ended.code == 1
+    assert "was deleted while its run was being trained; see outputs/" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert only_folder(tmp_path).status == "failed"
+    assert run(tmp_path, "epochs=2", *TINY).code == 0
+
+
+@pytest.mark.parametrize("how", LAUNCHERS)
+def test_one_deleted_folder_of_a_sweep(tmp_path: Path, how: str) -> None:
+    words = ["-m", "seed=0,1,2,3,4,5", "epochs=300", *TINY, *LAUNCHERS[how]]
+    child = start(tmp_path, *words)
+    (path,) = wait_for_first(child, tmp_path, "seed=0-*")
+    shutil.rmtree(path, ignore_errors=True)
+    ended = child.end()
+    assert ended.code == 3, ended.err
+    assert (
+        "was deleted while its run was being trained" in ended.err and "Traceback" not in ended.err
+    )
+    found = [RunFolder(p).status for p in sorted(tmp_path.glob("outputs/runs/seed=*-*"))]
+    assert found == ["failed", *["complete"] * 5]
+
+
+def wait_for_first(child: Child, root: Path, pattern: str) -> list[Path]:
+    child.wait_until(lambda: any(root.glob(f"outputs/runs/{pattern}/metrics.jsonl")))
+    return list(root.glob(f"outputs/runs/{pattern}"))
+
+
+@pytest.mark.parametrize("part", ["metrics.jsonl", ".lock"])
+def test_a_part_that_is_deleted_is_not_made_anew(tmp_path: Path, part: str) -> None:
+    """Or a run would end complete with half its curves."""
+    child = start(tmp_path, "epochs=100000", *TINY)
+    child.wait_until(lambda: begun_or_ended(tmp_path, child))
+    (only_folder(tmp_path).path / part).unlink()
+    ended = child.end()
+    assert (ended.code, only_folder(tmp_path).status) == (1, "failed"), ended.err
 
 
 def only_running(root: Path) -> RunFolder:

@@ -167,9 +167,10 @@ def test_a_damaged_checkpoint(tmp_path: Path, how: str) -> None:
 
 
 def contents(root: Path) -> dict[Path, bytes]:
-    """All files of runs, but Hydra's own and the log."""
+    """All files of runs, but Hydra's own, the log, and who holds the lock."""
     files = (p for p in root.glob("outputs/runs/*-*/**/*") if p.is_file())
-    own = {p for p in files if ".hydra" not in p.parts and p.name not in ("run.log", ".lock")}
+    others = ("run.log", ".lock", ".owner")
+    own = {p for p in files if ".hydra" not in p.parts and p.name not in others}
     return {path: path.read_bytes() for path in own}
 
 

@@ -14,7 +14,7 @@ from test_module import LOSSES, REGULARIZERS, TINY, configs_of, three_runs
 from runner.config.schema import Config
 from runner.errors import CheckpointError
 from runner.interrupts import Interrupted
-from runner.runs.folder import STATE, RunFolder
+from runner.runs.folder import RunFolder
 from runner.training import train as training
 from runner.training.groups import grouped
 from runner.training.module import RunsModule
@@ -135,7 +135,8 @@ def saved(path: Path, *epochs: int, **status: Any) -> RunFolder:
     folder.path.mkdir()
     folder.write_status(**({"status": "interrupted", "epoch": max(epochs, default=0)} | status))
     for epoch in epochs:
-        folder.save_checkpoint("last", dict.fromkeys(STATE, 0) | {"epoch": epoch})
+        state = {"seconds": 0.0, "state_dict": {}, "optimizer_states": [], "best": {}}
+        folder.save_checkpoint("last", {"epoch": epoch, **state})
     return folder
 
 

@@ -1,0 +1,84 @@
+"""The files of a run folder: only regular files are read, and a file is replaced as a whole or not at all.
+
+A new file is written under a temporary name, flushed to the disk, then renamed. A process killed at any
+moment therefore leaves the old file or the new one, never half a file.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.errors import DataError
+
+# Do not follow a symbolic link, and do not wait for the other end of a pipe. Windows has neither flag.
+SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def read_file(path: Path, limit: int | None = None) -> bytes | None:
+    """The content of a regular file, or None if nothing has this name.
+
+    Args:
+        path: The file.
+        limit: The largest size in bytes that is accepted; None for any size.
+
+    Raises:
+        DataError: It is a link, folder, pipe or device, is too large, or cannot be read.
+    """
+    try:
+        check_regular(path, path.lstat())
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | SAFELY)) as file:
+            found = os.fstat(file.fileno())
+            check_regular(path, found)
+            if limit is not None and found.st_size > limit:
+                raise DataError(f"{path}: larger than {limit:,} bytes")
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+
+
+def check_regular(path: Path, found: os.stat_result) -> None:
+    """Raises DataError for anything that is not a regular file."""
+    if not stat.S_ISREG(found.st_mode):
+        kind = "symbolic link" if stat.S_ISLNK(found.st_mode) else "folder, pipe or device"
+        raise DataError(f"{path}: expected a regular file, found a {kind}")
+
+
+def append(path: Path, data: bytes, sync: bool = False) -> None:
+    """Adds to the end of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file. A new one would lack what was written before.
+    """
+
+    def existing(name: str, flags: int) -> int:
+        return os.open(name, flags & ~os.O_CREAT | SAFELY)
+
+    with open(path, "ab", opener=existing) as file:
+        file.write(data)
+        if sync:
+            os.fsync(file.fileno())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces a file as a whole: a reader, or a crash, finds the old content or the new."""
+    with replacing(path, data):
+        pass
+
+
+@contextmanager
+def replacing(path: Path, data: bytes) -> Iterator[None]:
+    """Writes beside a file and takes its place at the end of the block."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""What a run is: the settings that decide its numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.config.schema import Config
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def read(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((CONF / path).read_text())
+    return found
+
+
+def plain(**changed: Any) -> Config:
+    """The defaults, composed by hand."""
+    values = read("config.yaml")
+    del values["hydra"]
+    for entry in values.pop("defaults"):
+        for group, option in entry.items() if isinstance(entry, dict) else ():
+            if " " not in group:
+                values[group] = read(f"{group}/{option}.yaml")
+    for key, value in changed.items():
+        group, _, rest = key.partition("__")
+        values[group] = values[group] | {rest: value} if rest else value
+    return Config.model_validate(values)
+
+
+OTHER_RUNS = {
+    "seed": 1, "epochs": 31, "select": "best", "data__val_size": 301, "data__train_size": 1,
+    "optimizer__lr": 0.2, "batch_size__size": "full", "trainer__precision": "bf16-mixed",
+    "trainer__tf32": True, "diagnostics__layers": True,
+}  # fmt: skip
+SAME_RUN = {
+    "name": "x", "resume": False, "fail_fast": True, "data__root": "/data", "trainer__threads": 3,
+    "trainer__accelerator": "cpu", "trainer__checkpoint_seconds": 0.0, "trainer__progress": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), OTHER_RUNS.items())
+def test_what_makes_another_run(key: str, value: object) -> None:
+    assert plain(**{key: value}).digest != plain().digest
+
+
+@pytest.mark.parametrize(("key", "value"), SAME_RUN.items())
+def test_what_does_not(key: str, value: object) -> None:
+    assert plain(**{key: value}).digest == plain().digest
+
+
+def test_one_example_is_not_all_of_them() -> None:
+    assert plain(data__train_size=1).digest != plain(data__train_size=1.0).digest
+
+
+def test_the_hash_is_the_start_of_the_digest() -> None:
+    config = plain()
+    assert len(config.digest) == 64 and config.digest.startswith(config.hash)
+    assert len(config.hash) == 16
+    changed = config.model_copy(update={"seed": 1})
+    assert changed.digest == plain(seed=1).digest
+
+
+def test_two_seeds_that_share_eight_digits_do_not_share_sixteen() -> None:
+    one, other = (plain(seed=seed, data__train_size=64, epochs=1) for seed in (2890, 60234))
+    assert one.hash[:8] == other.hash[:8]
+    assert one.hash != other.hash
