@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.command.hydra_internals import Loader, hydra_over
 from runner.command.interpolations import cut, problems_in
-from runner.command.overrides import apply, combinations, written
+from runner.command.overrides import apply, combinations, values_of, written
 from runner.command.permitted import CHOICE, LAUNCHERS, HydraSettings, problem_with, settings_of
 from runner.command.yaml_files import Source
 from runner.config.mistakes import check, nearest
@@ -73,21 +73,19 @@ class Composer:
         Raises:
             ConfigError: With all mistakes of all runs, each told once.
         """
-        overrides = self._parsed(words) or []
-        swept = [override for override in overrides if override.is_sweep_override()]
-        for override in swept:
-            if not override.is_discrete_sweep():
-                self._problem(f"{written(override)}: a sweep needs the values themselves")
-            elif not multirun:
-                self._problem(f"{written(override)}: several values need --multirun (-m)")
-        self._raise_problems()
+        overrides = self._parsed(words)
+        swept = [override for override in overrides or () if override.is_sweep_override()]
+        for override in swept if not multirun else ():
+            self._problem(f"{cut(written(override))}: several values need --multirun (-m)")
+        if overrides is None or (swept and not multirun):
+            raise ConfigError(list(self.problems))
         keys = [override.get_key_element() for override in swept]
         jobs: dict[tuple[str, str], Job] = {}
         for combination in combinations(overrides):
             config = self.config(combination)
             if config:
-                values = dict(word.split("=", 1) for word in combination if "=" in word)
-                named = tuple((key.lstrip("+"), values[key]) for key in keys)
+                chosen = dict(word.split("=", 1) for word in combination if "=" in word)
+                named = tuple((key.lstrip("+"), chosen[key]) for key in keys)
                 job = Job(tuple(combination), config, named)
                 jobs.setdefault((config.name, config.hash), job)
         self._raise_problems()
@@ -105,9 +103,9 @@ class Composer:
             return None
         composed, _, sources = base
         composed = deepcopy(composed)
-        values = [o for o in overrides if o not in choices]
+        settings = [o for o in overrides if o not in choices]
         try:
-            for override in values:
+            for override in settings:
                 # Misspelt keys are set too: the schema then tells all mistakes at once.
                 apply(composed, override)
             raw = OmegaConf.to_container(composed, resolve=False)
@@ -122,7 +120,7 @@ class Composer:
         if isinstance(checked, Config):
             return checked
         for key, message in checked.items():
-            self._problem(self._located(key, message, values, sources))
+            self._problem(self._located(key, message, settings, sources))
         return None
 
     def settings(self, words: Sequence[str]) -> HydraSettings | None:
@@ -144,15 +142,19 @@ class Composer:
             try:
                 if len(word) > LONGEST_WORD:
                     raise ValueError(f"longer than {LONGEST_WORD:,} characters")
-                (override,) = self.loader.parser.parse_overrides([word])
+                override = self.loader.parsed(word)
                 if problem := problem_with(override):
                     raise ValueError(problem)
+                if override.is_sweep_override():
+                    values_of(override)
                 overrides.append(override)
             except ValueError as error:  # also a number of thousands of digits
                 self._problem(f"{cut(word)}: {str(error).split(';')[0]}")
-            except (HydraException, RecursionError):
+            except HydraException:
                 told = "not of the form key=value (quote values with special signs)"
                 self._problem(f"{cut(word)}: {told}")
+            except RecursionError:
+                self._problem(f"{cut(word)}: nested too deep")
         return overrides if len(overrides) == len(words) else None
 
     def _known_option(self, override: Override) -> bool:
@@ -161,7 +163,7 @@ class Composer:
             return True
         group, value = override.key_or_group, override.value()
         options = list(LAUNCHERS) if group == CHOICE else self.loader.get_group_options(group)
-        wanted = value if isinstance(value, list) else [value]
+        wanted = value if isinstance(value, list) and group != CHOICE else [value]
         for option in wanted:
             if option not in options:
                 self._problem(
@@ -187,6 +189,9 @@ class Composer:
             composed, sources = self.loader.base(choices)
         except ConfigError as error:
             self._tell(error)
+            return None
+        except RecursionError:
+            self._problem("a defaults list leads back to itself")
             return None
         except Exception as error:  # whatever Hydra and OmegaConf find in somebody's files
             self._problem(_explained(error))
@@ -217,10 +222,10 @@ class Composer:
         """A problem with the place that set the key: an override, else file and line."""
         for override in overrides:
             if override.key_or_group == key or key.startswith(override.key_or_group + "."):
-                return f"{written(override)}: {message}"
+                return f"{cut(written(override))}: {cut(message, 300)}"
         for source in sources:
             if line := source.line(key):
-                return f"{source}:{line}: {key}: {message}"
+                return f"{source}:{line}: {key}: {cut(message, 300)}"
         return f"{key}: {message}" if key else message
 
     def _tell(self, error: ConfigError) -> None:
@@ -228,7 +233,7 @@ class Composer:
             self._problem(problem)
 
     def _problem(self, text: str) -> None:
-        self.problems[text] = None
+        self.problems[cut(text, 1000)] = None
 
     def _raise_problems(self) -> None:
         if self.problems:
@@ -240,9 +245,9 @@ _open: ContextVar[Composer | None] = ContextVar("_open", default=None)
 
 def _explained(error: Exception) -> str:
     """One line on why Hydra could not compose."""
-    cause = (
-        error if str(error) else error.__cause__ or error
-    )  # Hydra passes OmegaConf's on without a word
-    expected = isinstance(cause, HydraException | OmegaConfBaseException)
-    said = " ".join(str(cause).split("Config search path")[0].split())
-    return cut(said, 300) if expected and said else summary(cause)
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return summary(error)
+    said = [str(error).split("Config search path")[0]]
+    if isinstance(error.__cause__, OmegaConfBaseException):  # passed on almost without a word
+        said.append(str(error.__cause__).splitlines()[0])
+    return cut(" ".join(" ".join(said).split()), 300)

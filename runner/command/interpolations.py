@@ -9,7 +9,7 @@ from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
 from omegaconf.grammar_parser import parse
 
 LONGEST = 500  # characters of a text that is parsed: the parser takes 10 µs for each
-MAX_VALUES = 10_000  # of a configuration, its interpolations and aliases written out
+MAX_VALUES = 5_000  # of a configuration, its interpolations and aliases written out
 
 
 def problem_in(text: str) -> str | None:
@@ -46,13 +46,17 @@ def _names_a_key(interpolation: Any) -> bool:
 
 def problems_in(values: Any) -> Iterator[tuple[str, str]]:
     """(dotted key, what is wrong) for the interpolations of a composed configuration."""
-    found = False
-    for key, text in strings_of(values):
-        if problem := problem_in(text):
-            found = True
-            yield key, problem
-    if not found and _written_out(values, values, {}) > MAX_VALUES:
-        yield "", f"its interpolations stand for over {MAX_VALUES:,} values"
+    texts = [(key, text) for key, text in strings_of(values) if "${" in text]
+    found = [(key, problem) for key, text in texts if (problem := problem_in(text))]
+    yield from found
+    sizes: dict[str, float] = {}
+    if not found and _written_out(values, values, sizes) > MAX_VALUES:
+        told = f"its interpolations stand for over {MAX_VALUES:,} values"
+        large = [(key, text) for key, text in texts if sizes.get(text, 0) > MAX_VALUES]
+        for key, text in large[:1]:
+            yield key, f"{cut(text)}: {told}"
+        if not large:
+            yield "", told
 
 
 def strings_of(node: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from runner.command.interpolations import cut
 from runner.command.yaml_files import Source
@@ -74,10 +74,25 @@ def quoted(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def values_of(sweep: Override) -> list[str]:
+    """The values of an override that has several.
+
+    Raises:
+        ValueError: They cannot be enumerated, or there are none.
+    """
+    try:
+        found = list(sweep.sweep_string_iterator())
+    except (AssertionError, HydraException, ValueError):  # glob(*) of a value, interval(0,1), ...
+        found = []
+    if not found:
+        raise ValueError("a sweep needs the values themselves")
+    return found
+
+
 def combinations(overrides: list[Override]) -> Iterator[list[str]]:
     """Every combination of the values of those overrides that have several."""
     columns = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        [f"{o.get_key_element()}={value}" for value in values_of(o)]
         if o.is_sweep_override()
         else [written(o)]
         for o in overrides
@@ -96,10 +111,14 @@ def apply(config: DictConfig, override: Override) -> None:
         if override.is_delete():
             above, _, last = key.rpartition(".")
             node = OmegaConf.select(config, above) if above else config
-            if isinstance(node, DictConfig) and last in node:
-                del node[last]
+            if not isinstance(node, DictConfig) or last not in node:
+                raise ConfigError([f"{cut(written(override))}: there is no such key"])
+            del node[last]
             return
         value = override.value()
         OmegaConf.update(config, key, value, merge=isinstance(value, dict), force_add=True)
-    except (OmegaConfBaseException, AssertionError, RecursionError) as error:
-        raise ConfigError([f"{cut(written(override))}: {summary(error)}"]) from None
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever OmegaConf has against it
+        told = "nested too deep" if isinstance(error, RecursionError) else summary(error)
+        raise ConfigError([f"{cut(written(override))}: {told}"]) from None

@@ -40,7 +40,7 @@ class HydraSettings(Option):
 def problem_with(override: Override) -> str | None:
     """Why an override reaches beyond the runs' own settings, if it does."""
     key = override.key_or_group
-    if is_hydra(override) and key not in (CHOICE, *SETTINGS):
+    if is_hydra(override) and key not in SETTINGS and (key != CHOICE or override.is_delete()):
         return "the runner sets this itself"
     if is_hydra(override) and override.is_sweep_override():
         return "one value for all runs of a sweep"

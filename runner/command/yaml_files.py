@@ -16,9 +16,11 @@ from runner.errors import ConfigError
 MAX_BYTES = 100_000
 MAX_DEPTH = 100
 MAX_DIGITS = 1000
+MAX_INTERPOLATIONS = 500
 PACKAGE_HEADER = "# @package _global_"
 OCTAL = re.compile(r"[-+]?0[0-9_]+")
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 10 times as fast
+STRING = "tag:yaml.org,2002:str"
 MERGE = "tag:yaml.org,2002:merge"
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
@@ -48,14 +50,16 @@ class Source:
             self.root = yaml.compose(text, Loader=LOADER)
         except yaml.MarkedYAMLError as error:
             mark: Any = error.problem_mark or error.context_mark
-            raise self._error(mark.line + 1 if mark else 1, str(error.problem)) from None
+            problem = str(error.problem)
+            said = f"{error.context}, {problem}" if problem.startswith("but ") else problem
+            raise self._error(mark.line + 1 if mark else 1, said) from None
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, int(error.position)) + 1
-            raise self._error(line, f"YAML forbids the character {error.character!r}") from None
+            raise self._error(line, "a character that YAML forbids") from None
         if self.root:
             values, depth = _size(self.root, {})
             if values > MAX_VALUES:
-                raise ConfigError([f"{self}: its aliases stand for over {MAX_VALUES:,} values"])
+                raise ConfigError([f"{self}: over {MAX_VALUES:,} values, aliases written out"])
             if depth > MAX_DEPTH:
                 raise ConfigError([f"{self}: its aliases are nested over {MAX_DEPTH} deep"])
             if problems := list(dict.fromkeys(self._problems(self.root))):
@@ -70,22 +74,16 @@ class Source:
             if not key.startswith(self.prefix + "."):
                 return None
             key = key.removeprefix(self.prefix + ".")
-        line, node = None, self.root
-        for part in key.split("."):
-            if isinstance(node, yaml.SequenceNode):
-                node = node.value[int(part)] if part in map(str, range(len(node.value))) else None
-                continue
-            match = [(k, v) for k, v in _pairs(node) if k.value == part]
-            if not match:
-                return None
-            line, node = match[-1][0].start_mark.line + 1, match[-1][1]
-        return line
+        return _line(self.root, key.split("."))
 
     def _text(self) -> str:
-        if not self.path.is_file():
-            raise ConfigError([f"{self}: {'not a file' if self.path.exists() else 'No such file'}"])
-        with self.path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        try:
+            if self.path.exists() and not self.path.is_file():
+                raise ConfigError([f"{self}: not a file"])
+            with self.path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise ConfigError([f"{cut(str(self))}: {error.strerror}"]) from None
         if len(data) > MAX_BYTES:
             raise ConfigError([f"{self}: larger than {MAX_BYTES:,} bytes"])
         try:
@@ -106,7 +104,11 @@ class Source:
                 raise self._error(mark.line + 1, f"nested over {MAX_DEPTH} deep")
 
     def _problems(self, root: yaml.Node) -> Iterator[str]:
-        for path, node in _walk(root, "", set()):
+        nodes = list(_walk(root, "", set()))
+        if sum("${" in node.value for _, node in nodes) > MAX_INTERPOLATIONS:
+            yield f"{self}: over {MAX_INTERPOLATIONS} interpolations"
+            return
+        for path, node in nodes:
             where = f"{self}:{node.start_mark.line + 1}: "
             if isinstance(node, yaml.ScalarNode):
                 key = "" if path.split(".")[0] == "defaults" else f"{path}: "
@@ -131,6 +133,9 @@ class Source:
                 yield from self._problems_of_defaults(value)
 
     def _problems_of_defaults(self, node: yaml.Node) -> Iterator[str]:
+        for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            if not _is_default(item) or item is node:
+                yield f"{self}:{item.start_mark.line + 1}: defaults: must be a list of `group: option`"
         for _, scalar in _walk(node, "", set()):
             path = str(scalar.value).split(" ")[-1]
             place = f"{self}:{scalar.start_mark.line + 1}: {scalar.value}"
@@ -150,6 +155,8 @@ class Source:
 def _problems_of_scalar(node: yaml.ScalarNode, key: str) -> Iterator[str]:
     if problem := problem_in(node.value):
         yield f"{key}{problem}"
+    if node.value == "???":
+        yield f"{key}??? is no value"
     if node.tag in NUMBERS and len(node.value) > MAX_DIGITS:
         yield f"{key}a number of {len(node.value):,} digits"
     elif not node.style and OCTAL.fullmatch(node.value):
@@ -157,6 +164,33 @@ def _problems_of_scalar(node: yaml.ScalarNode, key: str) -> Iterator[str]:
         read = int(digits, 8) if re.fullmatch("[-+]?[0-7]+", digits) else None
         reading = "no number" if read is None else f"YAML reads it as octal, {read}"
         yield f"{node.value}: {reading}; write it without the leading zero"
+
+
+def _is_default(node: yaml.Node) -> bool:
+    """Whether Hydra can make something of it as an entry of a defaults list."""
+    if isinstance(node, yaml.MappingNode):
+        values = [value for _, value in node.value]
+        listed = values[0].value if values and isinstance(values[0], yaml.SequenceNode) else values
+        words = [key for key, _ in node.value]
+        return len(words) == 1 and words[0].tag == STRING and all(map(_is_scalar, listed))
+    return node.tag == STRING
+
+
+def _is_scalar(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode)
+
+
+def _line(node: yaml.Node | None, parts: list[str]) -> int | None:
+    """Where a key stands that is reached by these parts, of which several may be one key with dots."""
+    if isinstance(node, yaml.SequenceNode):
+        inside = parts[0] in map(str, range(len(node.value)))
+        below = node.value[int(parts[0])] if inside else None
+        return below and (_line(below, parts[1:]) if parts[1:] else below.start_mark.line + 1)
+    for number in range(len(parts), 0, -1):
+        for key, value in reversed(list(_pairs(node))):
+            if key.value == ".".join(parts[:number]):
+                return _line(value, parts[number:]) if parts[number:] else key.start_mark.line + 1
+    return None
 
 
 def _children(node: yaml.Node) -> Sequence[yaml.Node]:

@@ -70,6 +70,7 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
         .replace("Input should be", "must be")
         .replace("Input should", "must")
         .replace("a valid integer", "an integer")
+        .replace("a valid tuple", "a list")
         .replace("a valid ", "a ")
     )
     return key, f"{message}, found {mistake['input']!r}"

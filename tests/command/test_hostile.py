@@ -83,8 +83,8 @@ EXPERIMENTS = [
     (STUDY % "hydra.launcher._target_=os.system", "itself"),
     (STUDY % "seed='${oc.env:SECRET}'", "study"),
     (STUDY % "optimizer='${oc.env:SECRET}'", "only ${key} is allowed"),
-    (BOMB, "its aliases stand for over 10,000 values"),
-    ("a: &a [*a]\n", "its aliases stand for over 10,000 values"),
+    (BOMB, "over 5,000 values"),
+    ("a: &a [*a]\n", "over 5,000 values"),
     ("a: " + "[" * 5000 + "\n", "nested over 100 deep"),
     ("a: 1 #" + "x" * 2**20 + "\n", "larger than"),
 ]  # fmt: skip
