@@ -4,45 +4,35 @@ Exit codes: 0 complete; 1 a single run failed or diverged; 2 bad configuration, 
 before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT; 143 SIGTERM.
 """
 
-import gc
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
-
-from hydra._internal.utils import get_args_parser
 
 from runner.command import terminal
-from runner.command.compose import Request, read_command_line
-from runner.command.launch import hand_to_hydra, launch, reserve
-from runner.command.overrides import expanded
-from runner.config.schema import Config
+from runner.command.compose import composing
+from runner.command.flags import Parser, folders_of
+from runner.command.hydra_internals import show
+from runner.command.pending import train_pending
+from runner.command.request import Request, read_request
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
 from runner.runs.folder import FINISHED, RunFolder
-from runner.runs.job import Job
 
 FAILED = 1
 BAD_REQUEST = 2
 SOME_FAILED = 3
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Does what a command line asks for and returns the exit code.
+
+    Args:
+        argv: Options and overrides; None takes those of this process.
+    """
     raise_on_signals()
     threading.excepthook = terminal.tell_failed_thread
     try:
-        sys.argv[1:] = [word for argument in sys.argv[1:] for word in expanded(argument)]
-        parser = get_args_parser()
-        parser.error = refuse  # type: ignore[method-assign]
-        flags = parser.parse_args()
-        plain_help = flags.help and not (flags.overrides or flags.config_dir)
-        if plain_help or flags.hydra_help or flags.shell_completion:
-            return hand_to_hydra(sys.argv[1:])
-        request = read_command_line(flags)
-        if flags.cfg or flags.help or flags.info:
-            return hand_to_hydra(sys.argv[1:])
-        return train_all(request)
+        return obey(sys.argv[1:] if argv is None else argv)
     except MISTAKES as error:
         terminal.tell_problems(error)
         return BAD_REQUEST
@@ -58,10 +48,23 @@ def main() -> int:
         return interrupted.exit_code
 
 
-def refuse(message: str) -> NoReturn:
-    """What argparse has to say against the options, without its list of usage."""
-    known = "--help --cfg --resolve --package --multirun (-m) --config-dir --info --hydra-help"
-    raise ConfigError([f"{message}. Options: {known}; first options, then key=value"])
+def obey(argv: Sequence[str]) -> int:
+    parser = Parser()
+    flags = parser.parse_args(argv)
+    folders = folders_of(flags.config_dir)
+    with composing(folders):
+        if flags.hydra_help or flags.shell_completion:
+            if flags.hydra_help and flags.overrides:
+                raise ConfigError(["--hydra-help stands alone; --help takes key=value"])
+            show(flags, parser, flags.overrides)
+            return 0
+        request = read_request(flags.overrides, folders, flags.multirun)
+        if flags.cfg or flags.help or flags.info:
+            show(flags, parser, list(request.jobs[0].overrides))
+            return 0
+        if flags.resolve or flags.package:
+            raise ConfigError(["--resolve and --package belong to --cfg"])
+        return train_all(request)
 
 
 def train_all(request: Request) -> int:
@@ -69,7 +72,7 @@ def train_all(request: Request) -> int:
     if request.jobs[0].config.study:
         return carry_out(request)
     try:
-        pending = train_pending(request.jobs, request.multirun)
+        pending = train_pending(request.jobs, request, sweep=request.multirun)
     except Stopped:
         terminal.tell_sweep(request.jobs, already=0)
         raise
@@ -79,7 +82,7 @@ def train_all(request: Request) -> int:
         failed = any(folder.status not in FINISHED for folder in folders)
         return SOME_FAILED if failed else 0
     terminal.tell_run(folders[0], already=not pending)
-    return 0 if folders[0].status == "complete" else 1
+    return 0 if folders[0].status == "complete" else FAILED
 
 
 def carry_out(request: Request) -> int:
@@ -87,62 +90,16 @@ def carry_out(request: Request) -> int:
     from runner.studies.campaign import Campaign
 
     campaign = Campaign(request)
-    alone = campaign.study.measures_time
     evidence = campaign.carry_out(
-        lambda jobs: train_pending(jobs, multirun=True, alone=alone, all_configs=campaign.configs)
+        lambda jobs: train_pending(
+            jobs, request, True, campaign.study.measures_time, campaign.configs
+        )
     )
 
     from runner import report  # imports SciPy and matplotlib
 
     report.tell(evidence)
     return SOME_FAILED if evidence.failed else 0
-
-
-def train_pending(
-    jobs: list[Job], multirun: bool, alone: bool = False, all_configs: Sequence[Config] = ()
-) -> int:
-    """Trains those jobs that are not finished yet and returns how many there were.
-
-    Args:
-        jobs: The runs.
-        multirun: Whether they are a sweep.
-        alone: One run after the other, because their seconds are compared.
-        all_configs: What is to be trained later; its mistakes are told now.
-    """
-    pending = [job for job in jobs if not (job.config.resume and finished(job))]
-    if pending:
-        import_torch()
-        from runner.training.build import prepare
-
-        prepare([*(job.config for job in pending), *all_configs])
-        reserve(pending, multirun)
-        launch(pending, trained, multirun, alone)
-    return len(pending)
-
-
-def trained(config: Config, path: Path) -> RunFolder:
-    """The folder of one run, once it is trained."""
-    from runner.training.train import train_all
-
-    def refuse_run(_: int, error: Exception) -> None:
-        raise error
-
-    train_all([(config, path)], lambda line: None, refused=refuse_run)
-    return RunFolder(path)
-
-
-def import_torch() -> None:
-    """Imports what trains. It takes seconds, a quarter of them to look for garbage that there is not."""
-    if "runner.training.train" not in sys.modules:
-        gc.disable()
-        import runner.training.train  # noqa: F401
-
-        gc.freeze()  # nor is any of it worth looking at later
-        gc.enable()
-
-
-def finished(job: Job) -> bool:
-    return RunFolder(job.folder).status in FINISHED
 
 
 if __name__ == "__main__":

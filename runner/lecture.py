@@ -68,8 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number, name in enumerate(names, start=1):
         out.print(Text(f"\n[{number}/{len(names)}] {name}", style="bold"))
         start = time.monotonic()
-        sys.argv[1:] = [f"+experiment={name}", *overrides]
-        codes.append(runner.main())
+        codes.append(runner.main([f"+experiment={name}", *overrides]))
         if codes[-1] in INTERRUPTED:
             return codes[-1]
         out.print(f"{name}: {time.monotonic() - start:.0f} s")

@@ -1,5 +1,4 @@
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +29,9 @@ def command(
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
 
     def call(*arguments: str) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["runner", *arguments])
         capfd.readouterr()
         try:
-            code = main()
+            code = main(arguments)
         except SystemExit as stop:
             code = int(stop.code or 0)
         return Finished(code, *capfd.readouterr())

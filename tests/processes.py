@@ -85,10 +85,9 @@ def _child(
     os.chdir(folder)
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    sys.argv = ["runner", *arguments]
     if fault:
         fault()
-    sys.exit(main())
+    sys.exit(main(arguments))
 
 
 def at_step(number: int, signal_number: int = signal.SIGKILL) -> None:

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from hydra._internal.utils import get_args_parser
 
 from runner import lecture
-from runner.command.compose import CONF, read_command_line
+from runner.command.compose import CONF
+from runner.command.request import read_request
 from runner.command.yaml_files import PACKAGE_HEADER
 from runner.studies.campaign import Campaign
 
@@ -20,7 +20,7 @@ def test_the_lecture_has_every_study_once():
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_composes_and_every_study_can_be_judged(path):
-    request = read_command_line(get_args_parser().parse_args([f"+experiment={path.stem}"]))
+    request = read_request([f"+experiment={path.stem}"])
     config = request.jobs[0].config
     assert config.name == path.stem
     if config.study:

@@ -1,15 +1,18 @@
 """Hydra's overrides (`key=value`, `++key=value`, `~key`): read, written and applied."""
 
+import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from runner.command.yaml_files import check_harmless
-from runner.errors import ConfigError
+from runner.command.interpolations import cut
+from runner.command.yaml_files import Source
+from runner.errors import ConfigError, summary
 
 
 def written(override: Override) -> str:
@@ -20,32 +23,42 @@ def written(override: Override) -> str:
 def expanded(argument: str) -> list[str]:
     """An argument as overrides: a saved config.yaml stands for all its settings."""
     # A run folder's name has = in it, as an override has.
-    if argument.endswith(".yaml") and ("=" not in argument or Path(argument).is_file()):
+    if argument.endswith(".yaml") and ("=" not in argument or _is_file(argument)):
         return _saved(Path(argument))
     return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
 
 
+def _is_file(argument: str) -> bool:
+    try:
+        return Path(argument).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _saved(path: Path) -> list[str]:
     """The overrides that make the configuration of a run's config.yaml."""
+    source = Source(path)
     try:
-        if path.is_file():
-            check_harmless(path)
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError([f"{path}: {str(error).splitlines()[0]}"]) from None
+        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except Exception as error:  # whatever OmegaConf finds in it
+        raise ConfigError([f"{source}: {summary(error)}"]) from None
     if not isinstance(values, dict):
-        raise ConfigError([f"{path}: not a run's config.yaml"])
-    named = [f"{g}={v['name']}" for g, v in values.items() if isinstance(v, dict) and "name" in v]
+        raise ConfigError([f"{source}: not a run's config.yaml"])
+    odd = [key for key, _ in leaves(values) if not re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)*", key)]
+    if odd:
+        raise ConfigError([f"{source}: unknown key '{cut(key)}'" for key in odd])
+    groups = {str(g): v["name"] for g, v in values.items() if isinstance(v, dict) and "name" in v}
+    named = [f"{group}={quoted(name)}" for group, name in groups.items()]
     return named + [f"++{key}={quoted(value)}" for key, value in leaves(values)]
 
 
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of nested mappings."""
     for key, value in values.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key!s}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key!s}", value
 
 
 def quoted(value: Any) -> str:
@@ -53,20 +66,59 @@ def quoted(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return "'" + value.replace("'", "\\'") + "'"
+        return QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, list):
         return "[" + ",".join(quoted(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key!s}:{quoted(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def values_of(sweep: Override) -> list[str]:
+    """The values of an override that has several.
+
+    Raises:
+        ValueError: They cannot be enumerated, or there are none.
+    """
+    try:
+        found = list(sweep.sweep_string_iterator())
+    except (AssertionError, HydraException, ValueError):  # glob(*) of a value, interval(0,1), ...
+        found = []
+    if not found:
+        raise ValueError("a sweep needs the values themselves")
+    return found
+
+
+def combinations(overrides: list[Override]) -> Iterator[list[str]]:
+    """Every combination of the values of those overrides that have several."""
+    columns = [
+        [f"{o.get_key_element()}={value}" for value in values_of(o)]
+        if o.is_sweep_override()
+        else [written(o)]
+        for o in overrides
+    ]
+    return map(list, product(*columns))
+
+
 def apply(config: DictConfig, override: Override) -> None:
-    """Sets or deletes one value, as Hydra does with a `++` or `~` override."""
+    """Sets or deletes one value, as Hydra does with a `++` or `~` override.
+
+    Raises:
+        ConfigError: It cannot be set where it is.
+    """
     key = override.key_or_group
-    if override.is_delete():
-        above, _, last = key.rpartition(".")
-        node = OmegaConf.select(config, above) if above else config
-        if isinstance(node, DictConfig) and last in node:
+    try:
+        if override.is_delete():
+            above, _, last = key.rpartition(".")
+            node = OmegaConf.select(config, above) if above else config
+            if not isinstance(node, DictConfig) or last not in node:
+                raise ConfigError([f"{cut(written(override))}: there is no such key"])
             del node[last]
-        return
-    value = override.value()
-    OmegaConf.update(config, key, value, merge=isinstance(value, dict), force_add=True)
+            return
+        value = override.value()
+        OmegaConf.update(config, key, value, merge=isinstance(value, dict), force_add=True)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever OmegaConf has against it
+        told = "nested too deep" if isinstance(error, RecursionError) else summary(error)
+        raise ConfigError([f"{cut(written(override))}: {told}"]) from None

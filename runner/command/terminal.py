@@ -21,6 +21,11 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
+def tell(line: str) -> None:
+    """A line on what is being done."""
+    out.print(Text(line))
+
+
 def tell_problems(error: BaseException) -> None:
     """Why nothing was trained, in at most six lines."""
     lines = str(error).splitlines()

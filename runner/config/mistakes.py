@@ -1,6 +1,5 @@
 """What is wrong with a configuration, in the words of whoever wrote it."""
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,18 +9,24 @@ from runner.config.schema import Config
 from runner.options.option import Option
 
 
-def problems_of(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(dotted key, what is wrong with it) for every mistake in a composed configuration."""
+def check(values: dict[str, Any]) -> Config | dict[str, str]:
+    """A composed configuration, validated; or what is wrong with it, by dotted key."""
     try:
-        Config.model_validate(values)
+        return Config.model_validate(values)
     except ValidationError as error:
-        found: dict[str, list[str]] = {}
-        for mistake in error.errors(include_url=False):
-            key, message = _explain(mistake, values)
-            found.setdefault(key, []).append(message)
-        # The alternatives of one value (a number, or "full") come as a mistake each.
-        for key, messages in found.items():
-            yield key, ", or ".join(dict.fromkeys(messages))
+        return explained(error, values, Config)
+
+
+def explained(
+    error: ValidationError, values: dict[str, Any], model: type[Option]
+) -> dict[str, str]:
+    """What a model found wrong with values, by dotted key."""
+    found: dict[str, list[str]] = {}
+    for mistake in error.errors(include_url=False):
+        key, message = _explain(mistake, values, model)
+        found.setdefault(key, []).append(message)
+    # The alternatives of one value (a number, or "full") come as a mistake each.
+    return {key: ", or ".join(dict.fromkeys(messages)) for key, messages in found.items()}
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -30,7 +35,7 @@ def nearest(word: str, known: list[str]) -> str:
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
-def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
+def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple[str, str]:
     """The key as the user wrote it, without pydantic's names of union members, and the message."""
     path: list[str] = []
     node: Any = values
@@ -43,7 +48,7 @@ def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
         path.append(str(mistake["loc"][-1]))
     key = ".".join(path)
     if mistake["type"] == "extra_forbidden":
-        return key, f"unknown key '{path[-1]}'{nearest_key(path, values)}"
+        return key, f"unknown key '{path[-1]}'{nearest_key(path, values, model)}"
     if mistake["type"] == "missing":
         return key, f"the key '{key}' is missing"
     if mistake["type"] == "value_error":
@@ -65,14 +70,15 @@ def _explain(mistake: Any, values: dict[str, Any]) -> tuple[str, str]:
         .replace("Input should be", "must be")
         .replace("Input should", "must")
         .replace("a valid integer", "an integer")
+        .replace("a valid tuple", "a list")
         .replace("a valid ", "a ")
     )
     return key, f"{message}, found {mistake['input']!r}"
 
 
-def nearest_key(path: list[str], values: dict[str, Any]) -> str:
+def nearest_key(path: list[str], values: dict[str, Any], model: type[Option]) -> str:
     """The known key closest to a misspelt one: first beside it, then anywhere."""
-    known = _known_keys(values)
+    known = _known_keys(values, model)
     *above, word = path
     beside = [key.rsplit(".", 1)[-1] for key in known if key.split(".")[:-1] == above]
     if hint := nearest(word, beside):
@@ -82,10 +88,10 @@ def nearest_key(path: list[str], values: dict[str, Any]) -> str:
     return f"; did you mean '{leaves[matches[0]]}'?" if matches else f". Known: {', '.join(beside)}"
 
 
-def _known_keys(values: dict[str, Any]) -> list[str]:
+def _known_keys(values: dict[str, Any], model: type[Option]) -> list[str]:
     """The dotted keys that the schema allows, given the chosen options."""
     keys = []
-    for group, field in Config.model_fields.items():
+    for group, field in model.model_fields.items():
         keys.append(group)
         name = values.get(group, {}).get("name") if isinstance(values.get(group), dict) else None
         for member in _models(field.annotation):

@@ -16,8 +16,9 @@ from typing import Any
 
 from rich.text import Text
 
-from runner.command.compose import Request, composing
+from runner.command.compose import composing
 from runner.command.overrides import leaves, quoted
+from runner.command.request import Request
 from runner.command.terminal import out
 from runner.config.claims import parse_measure
 from runner.config.schema import Config
@@ -318,7 +319,7 @@ class Campaign:
             for arm, words in self.study.arms.items()
         }
         folder = OUTPUTS / self.name
-        command = f"python -m runner {shlex.join(self.request.arguments.overrides)}"
+        command = f"python -m runner {shlex.join(self.request.words)}"
         evidence = Evidence(folder, command, self.study, arms)
         write_evidence(evidence)
         return evidence

@@ -32,7 +32,10 @@ MISTAKES = [
     (["architecture.hidden=[10,x]"], ["must be an integer, found 'x'"]),
     (["~optimizer.lr"], ["the key 'optimizer.lr' is missing"]),
     (["optimizer=sgd,adam"], ["optimizer=sgd,adam: several values need --multirun (-m)"]),
-    (["-m", "seed=0,1", "hydra.launcher.width=0"], ["width=0: must be an integer of at least 1"]),
+    (
+        ["-m", "seed=0,1", "hydra.launcher.width=0"],
+        ["hydra.launcher.width=0: must be greater than or equal to 1, found 0"],
+    ),
     (["nonsense"], ["nonsense: not of the form key=value"]),
     (["optimizer.lr=[0.1"], ["optimizer.lr=[0.1: not of the form key=value"]),
     (["name=../x"], ["name=../x"]),
@@ -105,7 +108,10 @@ EXPERIMENTS = [
     ("name: x\nepochs: 3\n", ":1: the first line must be '# @package _global_'"),
     ("# @package _global_\nepochs: 3\nepochs: 4\n", ":3: found duplicate key epochs"),
     ("# @package _global_\ndata: [1,\n", ":3: "),
-    ("# @package _global_\ndata:\n\tname: digits\n", ":3: found character '\\t'"),
+    (
+        "# @package _global_\ndata:\n\tname: digits\n",
+        ":3: found character that cannot start any token",
+    ),
     ("# @package _global_\nname: ${oc.env:HOME}\n", ":2: name: ${oc.env:HOME}: only ${key}"),
     ("# @package _global_\nhydra:\n  callbacks:\n    x: {_target_: a.b}\n", "hydra.callbacks"),
     ("# @package _global_\nhydra:\n  output_subdir: /tmp\n", "hydra.output_subdir"),

@@ -83,9 +83,9 @@ EXPERIMENTS = [
     (STUDY % "hydra.launcher._target_=os.system", "itself"),
     (STUDY % "seed='${oc.env:SECRET}'", "study"),
     (STUDY % "optimizer='${oc.env:SECRET}'", "only ${key} is allowed"),
-    (BOMB, "its aliases stand for over 100,000 values"),
-    ("a: &a [*a]\n", "its aliases stand for over 100,000 values"),
-    ("a: " + "[" * 5000 + "\n", "recursion"),
+    (BOMB, "over 5,000 values"),
+    ("a: &a [*a]\n", "over 5,000 values"),
+    ("a: " + "[" * 5000 + "\n", "nested over 100 deep"),
     ("a: 1 #" + "x" * 2**20 + "\n", "larger than"),
 ]  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_a_command_line_reaches_nothing_else(
     held(*hostile(*arguments), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["launcher/stacked", "launcher/basic", "sweeper/runner", "config"])
+@pytest.mark.parametrize("name", ["launcher/stacked", "launcher/basic", "sweeper/basic", "config"])
 def test_an_own_folder_replaces_nothing(hostile: Command, tmp_path: Path, name: str) -> None:
     """Hydra's own registry comes after --config-dir."""
     path = tmp_path / "mine" / "hydra" / f"{name}.yaml"

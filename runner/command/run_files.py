@@ -1,0 +1,77 @@
+"""What the command leaves in a run folder besides the run itself: .hydra/ and run.log."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from omegaconf import OmegaConf, open_dict
+
+from runner.command.compose import Composer
+from runner.errors import MISTAKES
+from runner.runs.folder import RunFolder
+from runner.runs.job import Job
+
+LOG = "run.log"
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def write_hydra(job: Job, composer: Composer, mode: str) -> None:
+    """Writes .hydra/config.yaml, hydra.yaml and overrides.yaml: how the run was composed."""
+    composed = composer.composed(job.overrides)
+    hydra = composed.pop("hydra")
+    with open_dict(hydra):
+        hydra.mode = mode
+        hydra.runtime.output_dir = str(job.folder.absolute())
+    folder = job.folder / ".hydra"
+    folder.mkdir(exist_ok=True)
+    for name, node in (
+        ("config", composed),
+        ("hydra", {"hydra": hydra}),
+        ("overrides", hydra.overrides.task),
+    ):
+        (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(node), encoding="utf-8")
+
+
+class RunLogs(logging.Handler):
+    """Writes what the libraries log to the run.log of every run that is being trained then."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter(FORMAT))
+        self.open = list(folders)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(*MISTAKES):  # a damaged status is told elsewhere
+            for folder in self.open:
+                if RunFolder(folder).status == "running":
+                    self._write(folder, record)
+
+    def ended(self, folder: Path, how: str) -> None:
+        """Notes in a run's own log how it was trained."""
+        self.open.remove(folder)
+        record = logging.makeLogRecord({"levelname": "INFO", "name": "runner", "msg": how})
+        self._write(folder, record)
+
+    def _write(self, folder: Path, record: logging.LogRecord) -> None:
+        with suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(self.format(record) + "\n")
+
+
+@contextmanager
+def logging_to(handler: logging.Handler, verbose: bool | str | Sequence[str]) -> Iterator[None]:
+    """A block whose log records go to a handler: from INFO on, or all of the loggers in `verbose`."""
+    root = logging.getLogger()
+    names = [verbose] if isinstance(verbose, str) else verbose or ()
+    loggers = [logging.getLogger(name) for name in ([None] if names is True else names)]
+    levels = [(logger, logger.level) for logger in [root, *loggers]]
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for logger, level in reversed(levels):
+            logger.setLevel(level)

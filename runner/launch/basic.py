@@ -1,0 +1,23 @@
+"""One run after the other."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from runner.launch.launcher import Launcher, Run
+
+
+class Basic(Launcher):
+    """Trains every run by itself, as a single run is trained; their times can be compared."""
+
+    name: Literal["basic"] = "basic"
+
+    def train(
+        self,
+        runs: Sequence[Run],
+        tell: Callable[[str], object],
+        finished: Callable[[int, str], object],
+        refused: Callable[[int, Exception], object],
+    ) -> None:
+        from runner.training.train import train_all  # imports torch
+
+        train_all(runs, lambda how: None, finished, refused, width=1)

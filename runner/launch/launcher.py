@@ -1,0 +1,47 @@
+"""What every launcher is, and which ones there are: one file of this folder each.
+
+A launcher is chosen on the command line by `hydra/launcher=<name>`; its settings are the keys below
+`hydra.launcher`. A new one is a new file with a subclass of `Launcher`.
+"""
+
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from runner.config.schema import Config
+from runner.options.option import Option
+
+Run = tuple[Config, Path]  # a checked configuration and the folder that its files go to
+
+
+class Launcher(Option, ABC):
+    """Where and how runs are trained, with its settings. Every setting has a default."""
+
+    name: str
+
+    @abstractmethod
+    def train(
+        self,
+        runs: Sequence[Run],
+        tell: Callable[[str], object],
+        finished: Callable[[int, str], object],
+        refused: Callable[[int, Exception], object],
+    ) -> None:
+        """Trains the runs to their end.
+
+        Args:
+            runs: What to train; none of them is finished.
+            tell: Is told in a line how runs are trained, where that is the launcher's choice.
+            finished: Is called with a run's place in `runs` as soon as it has ended, and how it was
+                trained.
+            refused: Is called for a run that cannot begin: locked by a process, or damaged.
+        """
+
+
+def launchers() -> dict[str, type[Launcher]]:
+    """Every launcher of this folder by its name."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        import_module(f"runner.launch.{module.name}")
+    return {kind.model_fields["name"].default: kind for kind in Launcher.__subclasses__()}

@@ -1,0 +1,31 @@
+"""Many runs as one model, on this machine."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from runner.launch.launcher import Launcher, Run
+from runner.options.option import Count
+
+
+class Stacked(Launcher):
+    """Trains runs that fit together as one.
+
+    Attributes:
+        width: Runs at a time; null measures which is fastest.
+        max_width: The largest width to try.
+    """
+
+    name: Literal["stacked"] = "stacked"
+    width: Count | None = None
+    max_width: Count = 256
+
+    def train(
+        self,
+        runs: Sequence[Run],
+        tell: Callable[[str], object],
+        finished: Callable[[int, str], object],
+        refused: Callable[[int, Exception], object],
+    ) -> None:
+        from runner.training.train import train_all  # imports torch
+
+        train_all(runs, tell, finished, refused, self.width, self.max_width)
