@@ -37,7 +37,7 @@ def train_pending(
         LockedError, CheckpointError: A single run cannot begin.
         Stopped: A run of a sweep failed, with fail_fast.
     """
-    pending = [job for job in jobs if not (finished(job) and job.config.resume)]
+    pending = [job for job in jobs if not (job.config.resume and finished(job))]
     if pending:
         import_torch()
         from runner.training.build import prepare
