@@ -125,14 +125,9 @@ class RunFolder:
         Raises:
             DataError: The file is missing or damaged, or holds anything but these two arrays.
         """
-        import numpy as np
+        from runner.runs.predictions import read_predictions
 
-        path = self.path / "predictions.npz"
-        try:
-            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return arrays["probabilities"], arrays["labels"]
-        except Exception as error:  # whatever a forged file makes NumPy stumble over
-            raise DataError(f"{path}: no predictions of a run: {one_line(error)}") from None
+        return read_predictions(self.path / "predictions.npz")
 
     def save_checkpoint(self, name: str, checkpoint: dict[str, Any]) -> None:
         """Writes checkpoints/<name>.ckpt; the last but one stays as previous.ckpt."""
