@@ -13,9 +13,11 @@ so that their difference is looked at seed by seed:
 The tests of one study are corrected together by Holm's rule.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan, sqrt
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -26,7 +28,7 @@ MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
-class Test:
+class PairedTest:
     """What the differences of one comparison say, before the other claims are looked at.
 
     Attributes:
@@ -54,7 +56,7 @@ class Test:
 
 def compare(
     differences: Sequence[float], relation: str, margin: float = 0.0, comparisons: int = 1
-) -> Test:
+) -> PairedTest:
     """Tests whether left − right is below 0 (<), above 0 (>) or within ±margin (~).
 
     Args:
@@ -73,25 +75,25 @@ def compare(
     if n < 2:
         mean = float(turn * d[0]) if n and isfinite(d[0]) else nan
         reason = "one seed decides nothing" if n else "no seed has both values"
-        return Test(n, mean, nan, nan, bool(agreeing), 1.0, reason, agreeing, 2 + (n == 0))
+        return PairedTest(n, mean, nan, nan, bool(agreeing), 1.0, reason, agreeing, 2 + (n == 0))
     level = ALPHA / comparisons
     if not np.isfinite(d).all() or np.ptp(d) == 0:
         mean = float(turn * d.mean()) if np.isfinite(d).all() else nan
         p, supports, needed = _sign_test(excess, level)
-        return Test(n, mean, nan, nan, supports, p, "sign test", agreeing, needed)
-    mean, error = float(d.mean()), float(d.std(ddof=1) / sqrt(n))
-    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * error
+        return PairedTest(n, mean, nan, nan, supports, p, "sign test", agreeing, needed)
+    mean, low, high = mean_interval(turn * d)
     if relation == "~":
-        distance, supports = abs(mean) - margin, abs(mean) < margin
         # Within: the worse of the two one-sided tests. Outside: two-sided, against the nearer margin.
-        p = float(stats.t.sf(abs(distance) / error, n - 1)) * (1 if supports else 2)
-        sides = 1 if supports else 2
+        supports, nearer = abs(mean) < margin, margin if mean > 0 else -margin
+        sides, side = (1, "less" if mean > 0 else "greater") if supports else (2, "two-sided")
+        found = _t_test(turn * d, nearer, side)
     else:
-        distance, supports, sides = mean, mean < 0, 2
-        p = 2 * float(stats.t.sf(abs(distance) / error, n - 1))
-    needed = _pairs_for_t(abs(distance) / (error * sqrt(n)), level / sides, n)
-    low, high = sorted((turn * mean - half, turn * mean + half))
-    return Test(n, turn * mean, low, high, supports, min(p, 1.0), "t test", agreeing, needed)
+        supports, sides = turn * mean < 0, 2
+        found = _t_test(turn * d)
+    effect = abs(float(found.statistic)) / sqrt(n)
+    needed = _pairs_for_t(effect, level / sides, n)
+    p = float(found.pvalue)
+    return PairedTest(n, mean, low, high, supports, p, "t test", agreeing, needed)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -108,7 +110,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """The mean of one arm's values and its 95% t interval; infinite values make all three so."""
     array = np.asarray(values, dtype=float)
     if not len(array):
@@ -119,8 +121,15 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     mean = float(array.mean())
     if len(array) < 2:
         return mean, nan, nan
-    half = float(stats.t.ppf(1 - ALPHA / 2, len(array) - 1) * stats.sem(array))
-    return mean, mean - half, mean + half
+    interval = _t_test(array).confidence_interval(1 - ALPHA)
+    return mean, float(interval.low), float(interval.high)
+
+
+def _t_test(values: np.ndarray, mean: float = 0.0, alternative: str = "two-sided") -> Any:
+    """SciPy's test of the mean, which would warn of values that differ by rounding alone."""
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return stats.ttest_1samp(values, mean, alternative=alternative)
 
 
 def _sign_test(excess: np.ndarray, level: float) -> tuple[float, bool, int | None]:
