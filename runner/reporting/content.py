@@ -17,7 +17,7 @@ from runner.studies.verdicts import Verdict, count, numbers_behind
 def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
     """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first."""
     folder, study, arms = evidence.folder, evidence.study, evidence.arms
-    pictures = list(pictures_of(evidence))
+    pictures = pictures_of(evidence)
     (folder / "figures").mkdir(exist_ok=True)
     for picture in pictures:
         write_atomically(folder / picture.path, picture.svg.encode())

@@ -1,7 +1,8 @@
 """The pictures of a study's report, each with a caption."""
 
 import re
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
@@ -31,15 +32,14 @@ from runner.studies.record import Candidate
 from runner.studies.statistics import mean_interval
 
 
-def pictures_of(evidence: Evidence) -> Iterator[Picture]:
+def pictures_of(evidence: Evidence) -> list[Picture]:
     """All figures for which the study has something to show."""
     makers: tuple[Callable[[Evidence], Picture | None], ...] = (
         draw_points, draw_curves, draw_tuning, draw_layers, draw_ensembles,
     )  # fmt: skip
-    with mpl.rc_context(STYLE):
-        for maker in makers:
-            if picture := maker(evidence):
-                yield picture
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a sign that the font lacks, or a huge number, is seen
+        return [picture for make in makers if (picture := make(evidence))]
 
 
 def draw_points(evidence: Evidence) -> Picture | None:
