@@ -1,7 +1,7 @@
 """Ensembles of finished runs: the mean of their class probabilities on the test split.
 
 Nothing is trained again: every run keeps its probabilities in predictions.npz. From the command line
-over any folder of runs:
+on any folder of runs:
 
     python -m runner.ensembles outputs/ensemble
     python -m runner.ensembles outputs/runs --size 5 --missing 1
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folders", nargs="+", type=Path, help="runs, or folders of runs")
     parser.add_argument("--size", type=int, help="only ensembles of this size")
-    parser.add_argument("--missing", type=int, default=0, help="so many members may be missing")
+    parser.add_argument("--missing", type=int, default=0, help="how many members may be missing")
     options = parser.parse_args(arguments)
     try:
         tell_accuracies(present(members_in(options.folders), options.missing), options.size)

@@ -4,7 +4,7 @@
     python -m runner.lecture dropout_vs_none l1_l2   # only these
     python -m runner.lecture study.seeds=10          # overrides apply to every study
 
-Stopped and started again it goes on where it was; finished studies only report.
+Stopped and started again, it continues where it left off; finished studies only report.
 """
 
 import argparse
@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from runner import __main__ as runner
-from runner.command.terminal import out
+from runner.command.terminal import out, tell_problems
 from runner.config.mistakes import nearest
+from runner.errors import MISTAKES
 from runner.report import in_color
 from runner.reporting.documents import markdown
 from runner.runs.folder import OUTPUTS, write_atomically
@@ -55,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m runner.lecture", description="Runs every study of the lecture."
     )
-    told = "names of studies (default: all) and overrides for each of them, e.g. study.seeds=10"
-    parser.add_argument("words", nargs="*", metavar="study | key=value", help=told)
+    words_help = (
+        "names of studies (default: all) and overrides for each of them, e.g. study.seeds=10"
+    )
+    parser.add_argument("words", nargs="*", metavar="study | key=value", help=words_help)
     words = parser.parse_args(arguments).words
     overrides = [word for word in words if "=" in word]
     names = [word for word in words if "=" not in word] or list(STUDIES)
@@ -72,7 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if codes[-1] in INTERRUPTED:
             return codes[-1]
         out.print(f"{name}: {time.monotonic() - start:.0f} s")
-    tell_verdicts([name for name in names if (OUTPUTS / name / RECORD).exists()])
+    try:
+        tell_verdicts([name for name in names if (OUTPUTS / name / RECORD).exists()])
+    except (*MISTAKES, OSError) as error:
+        tell_problems(error)
+        return 2
     return max(codes)
 
 

@@ -38,10 +38,10 @@ HIGHER_IS_BETTER = ("accuracy", "samples_per_second", "updates_per_second")
 
 
 class Tokens:
-    """The words of an expression, one after the other.
+    """The tokens of an expression, read from left to right.
 
     Raises:
-        ValueError: At a sign that belongs to neither language.
+        ValueError: A character belongs to neither language.
     """
 
     def __init__(self, text: str) -> None:

@@ -1,7 +1,7 @@
-"""The study node of an experiment: arms, tuning, seeds, and the claims that are put to the test.
+"""The study node of an experiment: arms, tuning, seeds, and the claims put to the test.
 
-A study declares its own sweep. Every arm is the experiment with some overrides of its own; every arm
-is tuned in the same way and trained with the same seeds; then each claim gets its verdict.
+A study declares its own sweep. Every arm is the experiment with overrides of its own, tuned in the same
+way as the others and trained with the same seeds; then each claim gets its verdict.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the stu
 
 
 class Claim(Option):
-    """One sentence of the lecture, and what would have to be measured if it is true.
+    """One sentence of the lecture, and what a measurement must show if it is true.
 
     Attributes:
         says: The sentence.
@@ -88,7 +88,7 @@ class Ensemble(Option):
 
     Attributes:
         of: The arms that give members: all of the first seed, then all of the second, ...
-        size: Members of one ensemble. Disjoint groups of so many give the spread.
+        size: Members of one ensemble. Disjoint groups of this size give the spread.
     """
 
     of: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
@@ -96,13 +96,13 @@ class Ensemble(Option):
 
 
 class Refine(Option):
-    """A random search after the grid: so many draws, log-uniform, around what the grid has chosen.
+    """A random search after the grid: log-uniform draws around what the grid has chosen.
 
     Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html.
 
     Attributes:
         of: The arms that are refined.
-        draws: Combinations of values; the grid's choice competes with them.
+        draws: How many combinations are drawn; the grid's choice competes with them.
         ranges: For each key a pair [from, to], or a factor f: from best/f to best·f.
     """
 
@@ -122,8 +122,8 @@ class Study(Option):
         tune: Values to choose from, by key, separately for each arm. A key that an arm sets itself is
             not tuned in it. Where the best value is the first or last of positive numbers, the range
             goes on geometrically, at most twice.
-        tune_seeds: So many of the first seeds are used for tuning.
-        tune_by: What chooses; equals are told apart by val/loss. Never a number of the test split.
+        tune_seeds: How many of the seeds, from the first, are used for tuning.
+        tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split.
         refine: A random search after `tune`, or none.
         ensembles: By name; a claim uses them like arms.
         claims: What is expected.
@@ -207,7 +207,7 @@ class Study(Option):
                 yield f"measure: {claim.measure}: an ensemble has {', '.join(TESTED)}"
 
     def problems_in(self, arm: str, config: Any) -> Iterator[str]:
-        """What the claims measure and the runs of an arm would not have.
+        """What the claims measure that the runs of an arm would not have.
 
         Args:
             arm: One of the arms.

@@ -57,7 +57,7 @@ class Picture:
 
 
 def empty_panels(count: int, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, two in a row."""
+    """A figure with this number of empty panels, two in a row."""
     columns = min(count, 2)
     rows = ceil(count / columns)
     figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")

@@ -68,7 +68,7 @@ def _setting(value: object) -> str:
 
 
 def cautions(evidence: Evidence) -> Iterator[str]:
-    """What makes the comparison less than fair, and runs that did not complete."""
+    """What makes the comparison less than fair, and which runs did not complete."""
     study = evidence.study
     for key in study.tune:
         tuned = [name for name, arm in evidence.arms.items() if key in arm.chosen]

@@ -17,9 +17,9 @@ class MeanCurve:
     """A metric over training: arrays of the same length, one entry for each epoch.
 
     Attributes:
-        epochs, steps: Where.
-        mean: Over the runs that have a value there.
-        spread: Standard deviation over them; 0 where there is only one.
+        epochs, steps: Where the values lie.
+        mean: The mean of the runs that have a value there.
+        spread: Their standard deviation; 0 where there is only one.
     """
 
     epochs: np.ndarray
@@ -29,7 +29,7 @@ class MeanCurve:
 
 
 def metrics_of(evidence: Evidence, arm: str) -> list[str]:
-    """The names of all metrics that the runs of an arm have by epoch."""
+    """The names of all metrics that the runs of an arm record every epoch."""
     names: dict[str, None] = {}
     for seed in evidence.arms[arm].runs:
         for line in numbers_of(evidence.run(arm, seed)).by_epoch[:2]:

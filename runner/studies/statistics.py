@@ -1,14 +1,14 @@
-"""Is a difference there? Paired tests over seeds, and how many seeds would decide.
+"""Is there a difference? Paired tests over seeds, and how many seeds it would take to decide.
 
 Two arms with the same seed share their data order and, where the shapes agree, their initial weights,
-so that their difference is looked at seed by seed:
+so they are compared seed by seed:
 
     t test      of the mean difference, two-sided, with its 95% interval. For `a ~ b` two one-sided
                 tests (TOST) of a difference within ±margin. Schuirmann 1987,
                 https://doi.org/10.1007/BF01068419.
     sign test   where a value is infinite (a run diverged, a target was never reached) or all seeds
-                give exactly the same difference: only the seeds on either side count. Five seeds
-                that agree give p = 0.06, six 0.03: it takes more seeds than the t test, as it should.
+                give exactly the same difference: only how many seeds lie on each side counts. Five
+                seeds that agree give p = 0.06, six 0.03: it needs more seeds than the t test, as it should.
 
 The tests of one study are corrected together by Holm's rule.
 """
@@ -29,18 +29,18 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What the differences of one comparison say, before the other claims are looked at.
+    """What the differences of one comparison say, before the other claims are considered.
 
     Attributes:
-        n: Seeds with a value on both sides.
-        mean: Of the differences left − right; NaN where one is infinite.
+        n: The number of seeds with a value on both sides.
+        mean: The mean of the differences left − right; NaN where one is infinite.
         low, high: The 95% interval of the mean; NaN where there is none.
         supports: Whether the differences lie on the expected side.
-        p: Of the test, two-sided; 1 where nothing can be said.
+        p: The two-sided p-value; 1 where nothing can be said.
         method: t test, sign test, or why there is none.
-        agreeing: Seeds on the expected side.
-        seeds_needed: So many would probably decide, at the level that Holm's rule leaves in the
-            worst case; None: more than 1000.
+        agreeing: How many seeds lie on the expected side.
+        seeds_needed: How many seeds would probably decide, at the level that Holm's rule leaves in
+            the worst case; None if more than 1000.
     """
 
     n: int
@@ -139,7 +139,9 @@ def _sign_test(excess: np.ndarray, level: float) -> tuple[float, bool, int | Non
         return 1.0, False, None
     p = float(stats.binomtest(below, below + above).pvalue)
     n = np.arange(len(excess) + 1, MOST_SEEDS + 1)
-    decisive = stats.binom.isf(level / 2, n, 0.5) + 1  # so many on one side give p under the level
+    decisive = (
+        stats.binom.isf(level / 2, n, 0.5) + 1
+    )  # this many on one side give a p below the level
     power = stats.binom.sf(decisive - 1, n, max(below, above) / len(excess))
     enough = n[(power >= POWER) & (decisive <= n)]
     return p, below > above, int(enough[0]) if len(enough) else None

@@ -19,11 +19,11 @@ class Finding:
     """One comparison of a claim.
 
     Attributes:
-        comparison: As the claim has it.
-        test: Its differences.
-        p: Corrected for all comparisons of the study.
+        comparison: The comparison, as the claim states it.
+        test: The test of its differences.
+        p: The p-value, corrected for all comparisons of the study.
         left, right: The means of the two sides.
-        missing: Why values are missing, or nothing.
+        missing: Why values are missing; empty if none are.
         unit: What is paired: seeds, or groups of an ensemble's members.
     """
 
@@ -44,9 +44,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what became of it.
+    """A claim and how it fared.
 
-    All comparisons of a chain have to be confirmed for it to be; one that is refuted refutes it.
+    A chain is confirmed when all its comparisons are, and refuted when one of them is.
     """
 
     claim: Claim
