@@ -98,7 +98,7 @@ def carry_out(request: Request) -> int:
 
     from runner import report  # imports SciPy and matplotlib
 
-    report.tell(evidence)
+    report.tell_verdicts(evidence)
     return SOME_FAILED if evidence.failed else 0
 
 

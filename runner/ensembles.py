@@ -1,7 +1,7 @@
 """Ensembles of finished runs: the mean of their class probabilities on the test split.
 
 Nothing is trained again: every run keeps its probabilities in predictions.npz. From the command line
-over any folder of runs:
+on any folder of runs:
 
     python -m runner.ensembles outputs/ensemble
     python -m runner.ensembles outputs/runs --size 5 --missing 1
@@ -12,9 +12,29 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from runner.command.terminal import out, tell_problems
+from runner.errors import MISTAKES, ConfigError
 from runner.runs.folder import RunFolder
 from runner.studies.averaging import Member, MissingMember, accuracy_by_size, ensemble_metrics
-from runner.studies.evidence import RECORD, Evidence
+from runner.studies.evidence import Evidence
+from runner.studies.record import RECORD
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0; 2 a member is missing, damaged or does not fit."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.ensembles", description="Averages the predictions of finished runs."
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="runs, or folders of runs")
+    parser.add_argument("--size", type=int, help="only ensembles of this size")
+    parser.add_argument("--missing", type=int, default=0, help="how many members may be missing")
+    options = parser.parse_args(arguments)
+    try:
+        tell_accuracies(present(members_in(options.folders), options.missing), options.size)
+    except (MissingMember, *MISTAKES, OSError) as error:
+        tell_problems(error)
+        return 2
+    return 0
 
 
 def members_in(paths: Iterable[Path]) -> list[Member]:
@@ -40,46 +60,37 @@ def members_in(paths: Iterable[Path]) -> list[Member]:
     return members
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0; 2 a member is missing or does not fit."""
-    parser = argparse.ArgumentParser(
-        prog="python -m runner.ensembles", description="Averages the predictions of finished runs."
-    )
-    parser.add_argument("folders", nargs="+", type=Path, help="runs, or folders of runs")
-    parser.add_argument("--size", type=int, help="only ensembles of this size")
-    parser.add_argument("--missing", type=int, default=0, help="so many members may be missing")
-    options = parser.parse_args(arguments)
-    try:
-        tell(members_in(options.folders), options.size, options.missing)
-    except (MissingMember, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-def tell(members: list[Member], size: int | None, may_miss: int) -> None:
-    """Prints the members' own accuracies, then accuracy against size.
+def present(members: Sequence[Member], may_miss: int) -> list[Member]:
+    """The members that completed.
 
     Raises:
-        MissingMember: More members than `may_miss` did not complete.
+        MissingMember: More than `may_miss` did not.
     """
-    from statistics import mean, stdev
-
     missing = [member for member in members if not member.complete]
     if len(missing) > may_miss:
         lines = [f"{m.path}: {RunFolder(m.path).status or 'not trained'}" for m in missing[:4]]
         more = f" (--missing {len(missing)} goes on without)"
         raise MissingMember("\n".join([*lines, f"{len(missing)} of {len(members)} missing{more}"]))
-    present = [member for member in members if member.complete]
-    if size is not None and not 1 <= size <= len(present):
-        raise ValueError(f"--size {size}: there are {len(present)} members")
-    for member in present:
-        print(f"{ensemble_metrics([member])['test/accuracy']:8.2%}  {member.path.name}")
-    print("\nsize  groups  test accuracy")
-    for count, accuracies in accuracy_by_size(present):
+    return [member for member in members if member.complete]
+
+
+def tell_accuracies(members: Sequence[Member], size: int | None) -> None:
+    """Prints the members' own accuracies, then accuracy against size.
+
+    Raises:
+        ConfigError: There are not so many members.
+    """
+    from statistics import mean, stdev
+
+    if size is not None and not 1 <= size <= len(members):
+        raise ConfigError([f"--size {size}: there are {len(members)} members"])
+    for member in members:
+        out.print(f"{ensemble_metrics([member])['test/accuracy']:8.2%}  {member.path.name}")
+    out.print("\nsize  groups  test accuracy")
+    for count, accuracies in accuracy_by_size(members):
         if size in (None, count):
             spread = f" ± {stdev(accuracies):.2%}" if len(accuracies) > 1 else ""
-            print(f"{count:4}  {len(accuracies):6}  {mean(accuracies):.2%}{spread}")
+            out.print(f"{count:4}  {len(accuracies):6}  {mean(accuracies):.2%}{spread}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.foreign import for_csv, for_terminal
 from runner.interrupts import Interrupted
 from runner.runs.files import write_atomically
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
@@ -17,8 +18,19 @@ from runner.runs.job import Job
 MAX_LINES = 6
 METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+class Screen(Console):
+    """A console that takes every string for foreign: it is shown, and never markup or a control code."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=stderr)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(for_terminal(text), **options)
+
+
+out = Screen()
+err = Screen(stderr=True)
 
 
 def tell(line: str) -> None:
@@ -33,7 +45,7 @@ def tell_problems(error: BaseException) -> None:
         rest = len(lines) - MAX_LINES + 1
         lines = [*lines[: MAX_LINES - 1], f"... and {rest} more"]
     for line in lines:
-        err.print(Text(line))
+        err.print(line)
 
 
 def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
@@ -43,7 +55,7 @@ def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
 
 
 def tell_interrupted(interrupted: Interrupted) -> None:
-    err.print(Text(f"Interrupted ({interrupted}). The same command goes on from here."))
+    err.print(f"Interrupted ({interrupted}). The same command goes on from here.")
 
 
 def tell_run(folder: RunFolder, already: bool) -> None:
@@ -67,7 +79,7 @@ def tell_run(folder: RunFolder, already: bool) -> None:
             out.print("Finished before, nothing to train (resume=false trains afresh).")
     else:
         tell_status(folder)
-    out.print(Text(f"Results: {folder}"))
+    out.print(f"Results: {folder}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 
 
@@ -75,7 +87,7 @@ def tell_status(folder: RunFolder) -> None:
     """Why a run has no result."""
     reason = folder.reason
     hint = f"; see {folder}/error.txt" if folder.status == "failed" else ""
-    err.print(Text(f"{folder.status}: {reason}{hint}"))
+    err.print(f"{folder.status}: {reason}{hint}")
 
 
 def tell_finished(job: Job, folder: RunFolder, number_: int, total: int) -> None:
@@ -91,7 +103,7 @@ def tell_finished(job: Job, folder: RunFolder, number_: int, total: int) -> None
         if folder.status == "failed":
             text += f"; see {folder}/error.txt"
     width = len(str(total))
-    out.print(Text(f"[{number_:{width}}/{total}] {described(job)}  {text}"))
+    out.print(f"[{number_:{width}}/{total}] {described(job)}  {text}")
 
 
 def tell_sweep(jobs: list[Job], already: int) -> None:
@@ -127,8 +139,8 @@ def tell_sweep(jobs: list[Job], already: int) -> None:
     for job in jobs:
         folder = RunFolder(job.folder)
         if folder.status not in (None, *FINISHED):
-            err.print(Text(f"{folder.status}: {described(job)}: {folder.reason}; see {folder}"))
-    out.print(Text(f"Table:   {path}"))
+            err.print(f"{folder.status}: {described(job)}: {folder.reason}; see {folder}")
+    out.print(f"Table:   {path}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 
 
@@ -158,8 +170,8 @@ def rank(row: dict[str, Any]) -> tuple[bool, float, float]:
 def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
     file = StringIO()
     writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({column: for_csv(column) for column in columns})
+    writer.writerows({key: for_csv(value) for key, value in row.items()} for row in rows)
     return file.getvalue()
 
 

@@ -16,11 +16,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 
 TOKEN = re.compile(
-    r"\s*(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w/]))"
-    r"|\s*(?P<name>[A-Za-z_]\w*(?:/\w+)*)"
-    r"|\s*(?P<sign><=|>=|[<>~*/()@-])"
+    r" ?(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w/]))"
+    r"| ?(?P<name>[A-Za-z_]\w*(?:/\w+)*)"
+    r"| ?(?P<sign><=|>=|[<>~*/()@-])",
+    re.ASCII,
 )
 LEARNING = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")  # per epoch, also epoch 0
 TESTED = ("test/loss", "test/accuracy", "test/error")
@@ -36,14 +38,14 @@ HIGHER_IS_BETTER = ("accuracy", "samples_per_second", "updates_per_second")
 
 
 class Tokens:
-    """The words of an expression, one after the other.
+    """The tokens of an expression, read from left to right.
 
     Raises:
-        ValueError: At a sign that belongs to neither language.
+        ValueError: A character belongs to neither language.
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = " ".join(text.split())
         self.tokens = list(self._split())
         self.place = 0
 
@@ -66,6 +68,8 @@ class Tokens:
         if found_kind != kind or (allowed and found not in allowed):
             wanted = " or ".join(allowed) if allowed else f"a {kind}"
             raise ValueError(f"'{self.text}': expected {wanted}, found '{found or 'the end'}'")
+        if kind == "number" and not isfinite(float(found)):
+            raise ValueError(f"'{self.text}': {found} is too large a number")
         self.place += 1
         return found
 
@@ -127,7 +131,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Term:
+class Side:
     """A side of a comparison: factor·arm, or the number `factor` where there is no arm.
 
     `members` says that the mean of an ensemble's members is meant instead of the ensemble.
@@ -148,9 +152,9 @@ class Term:
 class Comparison:
     """`left relation right`, with a relation of <, > and ~."""
 
-    left: Term
+    left: Side
     relation: str
-    right: Term
+    right: Side
 
     def __str__(self) -> str:
         return f"{self.left} {self.relation} {self.right}"
@@ -169,7 +173,7 @@ def parse_measure(text: str) -> Measure:
         operator = tokens.take("sign")
         second = _quantity(tokens)
     tokens.end()
-    return Measure(text, first, operator, second)
+    return Measure(tokens.text, first, operator, second)
 
 
 def _quantity(tokens: Tokens) -> Quantity:
@@ -218,11 +222,11 @@ def parse_expectation(text: str) -> list[Comparison]:
         ValueError: It is not in the grammar.
     """
     tokens = Tokens(text)
-    left = _term(tokens)
+    left = _side(tokens)
     comparisons: list[Comparison] = []
     while tokens.peek() or not comparisons:
         relation = tokens.take("sign", "<", ">", "~")
-        right = _term(tokens)
+        right = _side(tokens)
         if left.arm is None and right.arm is None:
             raise ValueError(f"'{text}': {left} {relation} {right} compares no arm")
         comparisons.append(Comparison(left, relation, right))
@@ -230,17 +234,17 @@ def parse_expectation(text: str) -> list[Comparison]:
     return comparisons
 
 
-def _term(tokens: Tokens) -> Term:
+def _side(tokens: Tokens) -> Side:
     factor = 1.0
     if tokens.place < len(tokens.tokens) and tokens.tokens[tokens.place][0] == "number":
         factor = float(tokens.take("number"))
         if tokens.peek() != "*":
-            return Term(factor)
+            return Side(factor)
         tokens.take("sign", "*")
     name = tokens.take("name")
     if name == "members" and tokens.peek() == "(":
         tokens.take("sign", "(")
         name = tokens.take("name")
         tokens.take("sign", ")")
-        return Term(factor, name, members=True)
-    return Term(factor, name)
+        return Side(factor, name, members=True)
+    return Side(factor, name)

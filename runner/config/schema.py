@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from runner.config.study import Study
-from runner.options.architectures import MLP, NIN, Architecture
+from runner.options.architectures import Architecture
 from runner.options.data import Data
 from runner.options.inits import Init
 from runner.options.losses import Loss
@@ -84,16 +84,7 @@ class Config(Option):
 
     @model_validator(mode="after")
     def _no_setting_is_ignored(self) -> "Config":
-        problems = []
-        if isinstance(self.architecture, MLP) and not self.architecture.hidden:
-            for key in ("dropout", "batch_norm"):
-                if getattr(self.regularizer, key):
-                    problems.append(
-                        f"regularizer.{key} needs hidden layers; architecture.hidden is []"
-                    )
-        head = self.architecture.head if isinstance(self.architecture, NIN) else None
-        if head == "fc_dropout" and not self.regularizer.dropout:
-            problems.append("architecture.head=fc_dropout needs regularizer.dropout above 0")
+        problems = list(self.architecture.problems(self.regularizer))
         if self.schedule.warmup_epochs > self.epochs:
             problems.append(
                 f"schedule.warmup_epochs={self.schedule.warmup_epochs:g} is longer than"

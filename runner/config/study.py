@@ -1,7 +1,7 @@
-"""The study node of an experiment: arms, tuning, seeds, and the claims that are put to the test.
+"""The study node of an experiment: arms, tuning, seeds, and the claims put to the test.
 
-A study declares its own sweep. Every arm is the experiment with some overrides of its own; every arm
-is tuned in the same way and trained with the same seeds; then each claim gets its verdict.
+A study declares its own sweep. Every arm is the experiment with overrides of its own, tuned in the same
+way as the others and trained with the same seeds; then each claim gets its verdict.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
+from typing_extensions import TypeAliasType
 
 from runner.config.claims import (
     LAYER,
@@ -18,21 +19,29 @@ from runner.config.claims import (
     parse_expectation,
     parse_measure,
 )
-from runner.options.architectures import NIN, ConvNet
 from runner.options.option import Count, Option, Positive
 
+# What YAML and JSON can hold.
+Value = TypeAliasType(
+    "Value",
+    "bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str"
+    " | list[Value] | dict[str, Value] | None",
+)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Seeds = Count | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+Seeds = (
+    Annotated[int, Field(ge=1, le=10_000)]
+    | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+)
 Words = Annotated[tuple[str, ...], Field(strict=False)]
-Values = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+Choices = Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]
 Factor = Annotated[float, Field(gt=1)]
 Interval = Annotated[tuple[Positive, Positive], Field(strict=False)]
 RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the study sets them
 
 
 class Claim(Option):
-    """One sentence of the lecture, and what would have to be measured if it is true.
+    """One sentence of the lecture, and what a measurement must show if it is true.
 
     Attributes:
         says: The sentence.
@@ -49,14 +58,13 @@ class Claim(Option):
     @field_validator("measure")
     @classmethod
     def _measure_parses(cls, text: str) -> str:
-        parse_measure(text)
-        return text
+        return parse_measure(text).text
 
     @field_validator("expect")
     @classmethod
     def _expectation_parses(cls, text: str) -> str:
         parse_expectation(text)
-        return text
+        return " ".join(text.split())
 
     @model_validator(mode="after")
     def _margin_belongs_to_equivalence(self) -> "Claim":
@@ -67,7 +75,7 @@ class Claim(Option):
         return self
 
     @property
-    def measured(self) -> Measure:
+    def parsed_measure(self) -> Measure:
         return parse_measure(self.measure)
 
     @property
@@ -80,7 +88,7 @@ class Ensemble(Option):
 
     Attributes:
         of: The arms that give members: all of the first seed, then all of the second, ...
-        size: Members of one ensemble. Disjoint groups of so many give the spread.
+        size: Members of one ensemble. Disjoint groups of this size give the spread.
     """
 
     of: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
@@ -88,13 +96,13 @@ class Ensemble(Option):
 
 
 class Refine(Option):
-    """A random search after the grid: so many draws, log-uniform, around what the grid has chosen.
+    """A random search after the grid: log-uniform draws around what the grid has chosen.
 
     Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html.
 
     Attributes:
         of: The arms that are refined.
-        draws: Combinations of values; the grid's choice competes with them.
+        draws: How many combinations are drawn; the grid's choice competes with them.
         ranges: For each key a pair [from, to], or a factor f: from best/f to best·f.
     """
 
@@ -114,8 +122,8 @@ class Study(Option):
         tune: Values to choose from, by key, separately for each arm. A key that an arm sets itself is
             not tuned in it. Where the best value is the first or last of positive numbers, the range
             goes on geometrically, at most twice.
-        tune_seeds: So many of the first seeds are used for tuning.
-        tune_by: What chooses; equals are told apart by val/loss. Never a number of the test split.
+        tune_seeds: How many of the seeds, from the first, are used for tuning.
+        tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split.
         refine: A random search after `tune`, or none.
         ensembles: By name; a claim uses them like arms.
         claims: What is expected.
@@ -125,7 +133,7 @@ class Study(Option):
     source: str
     seeds: Seeds
     arms: Annotated[dict[Name, Words], Field(min_length=1)]
-    tune: dict[str, Values] = Field(default_factory=dict)
+    tune: dict[str, Choices] = Field(default_factory=dict)
     tune_seeds: Count = 1
     tune_by: str = "val/accuracy"
     refine: Refine | None = None
@@ -144,7 +152,7 @@ class Study(Option):
     @property
     def measures_time(self) -> bool:
         """Whether seconds decide anything, so that runs must not share the machine."""
-        measures = [parse_measure(self.tune_by), *(claim.measured for claim in self.claims)]
+        measures = [parse_measure(self.tune_by), *(claim.parsed_measure for claim in self.claims)]
         return any(q.is_timed for measure in measures for q in measure.quantities)
 
     @field_validator("tune_by")
@@ -195,11 +203,11 @@ class Study(Option):
         if any(ensembles):
             if not all(ensembles):
                 yield f"expect: {comparison}: compare an ensemble with members(ensemble)"
-            if claim.measured.first.metric not in TESTED or claim.measured.second:
+            if claim.parsed_measure.first.metric not in TESTED or claim.parsed_measure.second:
                 yield f"measure: {claim.measure}: an ensemble has {', '.join(TESTED)}"
 
     def problems_in(self, arm: str, config: Any) -> Iterator[str]:
-        """What the claims measure and the runs of an arm would not have.
+        """What the claims measure that the runs of an arm would not have.
 
         Args:
             arm: One of the arms.
@@ -208,7 +216,7 @@ class Study(Option):
         measures = [parse_measure(self.tune_by)] if self.tune else []
         for claim in self.claims:
             used = {side.arm for c in claim.comparisons for side in (c.left, c.right)}
-            measures += [claim.measured] if arm in used else []
+            measures += [claim.parsed_measure] if arm in used else []
         for measure in measures:
             for quantity in measure.quantities:
                 where = f"arm '{arm}': measure: {measure.text}: "
@@ -216,8 +224,8 @@ class Study(Option):
                     yield f"{where}there are only epochs={config.epochs}"
                 if quantity.metric.split("/")[0] in LAYER and not config.diagnostics.layers:
                     yield f"{where}needs diagnostics=layers"
-                if quantity.layer and quantity.layer > num_layers(config.architecture):
-                    yield f"{where}the network has {num_layers(config.architecture)} layers"
+                if quantity.layer and quantity.layer > config.architecture.num_layers:
+                    yield f"{where}the network has {config.architecture.num_layers} layers"
 
 
 def key_of(word: str) -> str:
@@ -229,11 +237,3 @@ def unknown(name: str, known: Mapping[str, Any]) -> str:
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     return f"unknown arm '{name}'{hint} Known: {', '.join(known) or 'none'}"
-
-
-def num_layers(architecture: Any) -> int:
-    """Layers with weights, the output layer counted."""
-    if isinstance(architecture, NIN):
-        return 9 if architecture.head == "gap" else 10
-    convolutions = len(architecture.channels) if isinstance(architecture, ConvNet) else 0
-    return convolutions + len(architecture.hidden) + 1

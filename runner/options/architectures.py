@@ -1,5 +1,6 @@
 """Networks: from images of shape (batch, channels, height, width) to logits (batch, classes)."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -16,7 +17,15 @@ Shape = tuple[int, int, int]  # channels, height, width
 NonEmpty = Annotated[Counts, Field(min_length=1)]
 
 
-class MLP(Option):
+class Network(Option):
+    """What an architecture says of itself: its `num_layers` with weights, and what it cannot honour."""
+
+    def problems(self, regularizer: "Regularizer") -> Iterator[str]:
+        """The settings that the network cannot honour, in words."""
+        yield from ()
+
+
+class MLP(Network):
     """A fully connected network.
 
     Attributes:
@@ -27,6 +36,16 @@ class MLP(Option):
     name: Literal["mlp"]
     hidden: Counts
     activation: Activation
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.hidden) + 1
+
+    def problems(self, regularizer: "Regularizer") -> Iterator[str]:
+        if not self.hidden:
+            given = {"dropout": regularizer.dropout, "batch_norm": regularizer.batch_norm}
+            for key in (key for key, value in given.items() if value):
+                yield f"regularizer.{key} needs hidden layers; architecture.hidden is []"
 
     def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
@@ -44,7 +63,7 @@ class MLP(Option):
         )
 
 
-class ConvNet(Option):
+class ConvNet(Network):
     """3×3 convolutions, each followed by 2×2 max-pooling, then fully connected layers.
 
     Attributes:
@@ -57,6 +76,10 @@ class ConvNet(Option):
     channels: NonEmpty
     hidden: Counts
     activation: Activation
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.channels) + len(self.hidden) + 1
 
     def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
@@ -82,7 +105,7 @@ class ConvNet(Option):
         )
 
 
-class NIN(Option):
+class NIN(Network):
     """Network in Network: three mlpconv blocks (a convolution and two 1×1 convolutions) and a head.
 
     Blocks 5×5/192-160-96, 5×5/192-192-192 and 3×3/192-192-classes; after each of the first two 3×3
@@ -102,6 +125,14 @@ class NIN(Option):
     width: Positive
     hidden: Annotated[tuple[()], Field(strict=False)]
     activation: Activation
+
+    @property
+    def num_layers(self) -> int:
+        return 9 if self.head == "gap" else 10
+
+    def problems(self, regularizer: "Regularizer") -> Iterator[str]:
+        if self.head == "fc_dropout" and not regularizer.dropout:
+            yield "architecture.head=fc_dropout needs regularizer.dropout above 0"
 
     def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn

@@ -3,23 +3,23 @@
 import shutil
 import time
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 
-from runner.studies.evidence import Evidence, read_run
+from runner.studies.evidence import Evidence
+from runner.studies.measuring import numbers_of
 
 MEANS = "mean"  # outputs/<name>/mean/<arm>: what TensorBoard shows
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeanCurve:
     """A metric over training: arrays of the same length, one entry for each epoch.
 
     Attributes:
-        epochs, steps: Where.
-        mean: Over the runs that have a value there.
-        spread: Standard deviation over them; 0 where there is only one.
+        epochs, steps: Where the values lie.
+        mean: The mean of the runs that have a value there.
+        spread: Their standard deviation; 0 where there is only one.
     """
 
     epochs: np.ndarray
@@ -29,27 +29,25 @@ class Curve:
 
 
 def metrics_of(evidence: Evidence, arm: str) -> list[str]:
-    """The names of all metrics that the runs of an arm have by epoch."""
+    """The names of all metrics that the runs of an arm record every epoch."""
     names: dict[str, None] = {}
     for seed in evidence.arms[arm].runs:
-        _, _, metrics = read_run(evidence.run(arm, seed))
-        for line in metrics[:2]:
+        for line in numbers_of(evidence.run(arm, seed)).by_epoch[:2]:
             names |= dict.fromkeys(line)
     return [name for name in names if name not in ("epoch", "step", "seconds")]
 
 
-def curve(evidence: Evidence, arm: str, metric: str) -> Curve:
+def mean_curve(evidence: Evidence, arm: str, metric: str) -> MeanCurve:
     """The mean of one metric over the seeds of an arm."""
     found: dict[int, tuple[int, list[float]]] = {}
     for seed in evidence.arms[arm].runs:
-        _, _, metrics = read_run(evidence.run(arm, seed))
-        for line in metrics:
+        for line in numbers_of(evidence.run(arm, seed)).by_epoch:
             value = line.get(metric)
-            if value is not None and isfinite(value):
+            if value is not None:
                 found.setdefault(line["epoch"], (line["step"], []))[1].append(value)
     epochs = sorted(found)
     values = [found[epoch][1] for epoch in epochs]
-    return Curve(
+    return MeanCurve(
         np.array(epochs),
         np.array([found[epoch][0] for epoch in epochs]),
         np.array([np.mean(v) for v in values]),
@@ -57,7 +55,7 @@ def curve(evidence: Evidence, arm: str, metric: str) -> Curve:
     )
 
 
-def write_means(evidence: Evidence) -> None:
+def write_mean_curves(evidence: Evidence) -> None:
     """Writes the mean curves of every arm as a TensorBoard run of its own."""
     # TensorBoard's own writer: importing torch's would take seconds.
     from tensorboard.compat.proto.event_pb2 import Event
@@ -68,7 +66,7 @@ def write_means(evidence: Evidence) -> None:
     for arm in evidence.arms:
         writer = EventFileWriter(str(evidence.folder / MEANS / f"arm={arm}"))
         for metric in metrics_of(evidence, arm):
-            line = curve(evidence, arm, metric)
+            line = mean_curve(evidence, arm, metric)
             for epoch, mean in zip(line.epochs, line.mean, strict=True):
                 value = Summary.Value(tag=metric, simple_value=float(mean))
                 event = Event(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from runner.config.schema import Config
-from runner.errors import CheckpointError, DataError, one_line, summary
+from runner.errors import CheckpointError, DataError, summary
 from runner.runs.checkpoints import Checkpoints
 from runner.runs.files import append, read_file, write_atomically
 from runner.runs.lock import Identity, identity_of, locked
@@ -212,14 +212,9 @@ class RunFolder:
         Raises:
             DataError: The file is missing or damaged, or holds anything but these two arrays.
         """
-        import numpy as np
+        from runner.runs.predictions import read_predictions
 
-        path = self.path / "predictions.npz"
-        try:
-            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return arrays["probabilities"], arrays["labels"]
-        except Exception as error:  # whatever a forged file makes NumPy stumble over
-            raise DataError(f"{path}: no predictions of a run: {one_line(error)}") from None
+        return read_predictions(self.path / "predictions.npz")
 
     # Checkpoints
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.errors import DataError
 from runner.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def ensemble_metrics(members: Sequence[Member]) -> dict[str, float]:
 
     Raises:
         MissingMember: A member did not complete.
-        ValueError: The members were not tested on the same examples.
+        DataError: A member's predictions are damaged, or of other examples than the first one's.
     """
     import numpy as np
 
@@ -56,7 +57,7 @@ def ensemble_metrics(members: Sequence[Member]) -> dict[str, float]:
     for member in members:
         probabilities, own_labels = member.predictions
         if not np.array_equal(labels, own_labels) or probabilities.shape != total.shape:
-            raise ValueError(f"{member.path}: tested on other examples than {members[0].path}")
+            raise DataError(f"{member.path}: tested on other examples than {members[0].path}")
         total += probabilities
     mean = total / len(members)
     accuracy = float((mean.argmax(axis=1) == labels).mean())

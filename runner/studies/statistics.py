@@ -1,21 +1,23 @@
-"""Is a difference there? Paired tests over seeds, and how many seeds would decide.
+"""Is there a difference? Paired tests over seeds, and how many seeds it would take to decide.
 
 Two arms with the same seed share their data order and, where the shapes agree, their initial weights,
-so that their difference is looked at seed by seed:
+so they are compared seed by seed:
 
     t test      of the mean difference, two-sided, with its 95% interval. For `a ~ b` two one-sided
                 tests (TOST) of a difference within ±margin. Schuirmann 1987,
                 https://doi.org/10.1007/BF01068419.
     sign test   where a value is infinite (a run diverged, a target was never reached) or all seeds
-                give exactly the same difference: only the seeds on either side count. Five seeds
-                that agree give p = 0.06, six 0.03: it takes more seeds than the t test, as it should.
+                give exactly the same difference: only how many seeds lie on each side counts. Five
+                seeds that agree give p = 0.06, six 0.03: it needs more seeds than the t test, as it should.
 
 The tests of one study are corrected together by Holm's rule.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan, sqrt
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -26,19 +28,19 @@ MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
-class Test:
-    """What the differences of one comparison say, before the other claims are looked at.
+class PairedTest:
+    """What the differences of one comparison say, before the other claims are considered.
 
     Attributes:
-        n: Seeds with a value on both sides.
-        mean: Of the differences left − right; NaN where one is infinite.
+        n: The number of seeds with a value on both sides.
+        mean: The mean of the differences left − right; NaN where one is infinite.
         low, high: The 95% interval of the mean; NaN where there is none.
         supports: Whether the differences lie on the expected side.
-        p: Of the test, two-sided; 1 where nothing can be said.
+        p: The two-sided p-value; 1 where nothing can be said.
         method: t test, sign test, or why there is none.
-        agreeing: Seeds on the expected side.
-        seeds_needed: So many would probably decide, at the level that Holm's rule leaves in the
-            worst case; None: more than 1000.
+        agreeing: How many seeds lie on the expected side.
+        seeds_needed: How many seeds would probably decide, at the level that Holm's rule leaves in
+            the worst case; None if more than 1000.
     """
 
     n: int
@@ -54,7 +56,7 @@ class Test:
 
 def compare(
     differences: Sequence[float], relation: str, margin: float = 0.0, comparisons: int = 1
-) -> Test:
+) -> PairedTest:
     """Tests whether left − right is below 0 (<), above 0 (>) or within ±margin (~).
 
     Args:
@@ -73,25 +75,25 @@ def compare(
     if n < 2:
         mean = float(turn * d[0]) if n and isfinite(d[0]) else nan
         reason = "one seed decides nothing" if n else "no seed has both values"
-        return Test(n, mean, nan, nan, bool(agreeing), 1.0, reason, agreeing, 2 + (n == 0))
+        return PairedTest(n, mean, nan, nan, bool(agreeing), 1.0, reason, agreeing, 2 + (n == 0))
     level = ALPHA / comparisons
     if not np.isfinite(d).all() or np.ptp(d) == 0:
         mean = float(turn * d.mean()) if np.isfinite(d).all() else nan
         p, supports, needed = _sign_test(excess, level)
-        return Test(n, mean, nan, nan, supports, p, "sign test", agreeing, needed)
-    mean, error = float(d.mean()), float(d.std(ddof=1) / sqrt(n))
-    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * error
+        return PairedTest(n, mean, nan, nan, supports, p, "sign test", agreeing, needed)
+    mean, low, high = mean_interval(turn * d)
     if relation == "~":
-        distance, supports = abs(mean) - margin, abs(mean) < margin
         # Within: the worse of the two one-sided tests. Outside: two-sided, against the nearer margin.
-        p = float(stats.t.sf(abs(distance) / error, n - 1)) * (1 if supports else 2)
-        sides = 1 if supports else 2
+        supports, nearer = abs(mean) < margin, margin if mean > 0 else -margin
+        sides, side = (1, "less" if mean > 0 else "greater") if supports else (2, "two-sided")
+        found = _t_test(turn * d, nearer, side)
     else:
-        distance, supports, sides = mean, mean < 0, 2
-        p = 2 * float(stats.t.sf(abs(distance) / error, n - 1))
-    needed = _pairs_for_t(abs(distance) / (error * sqrt(n)), level / sides, n)
-    low, high = sorted((turn * mean - half, turn * mean + half))
-    return Test(n, turn * mean, low, high, supports, min(p, 1.0), "t test", agreeing, needed)
+        supports, sides = turn * mean < 0, 2
+        found = _t_test(turn * d)
+    effect = abs(float(found.statistic)) / sqrt(n)
+    needed = _pairs_for_t(effect, level / sides, n)
+    p = float(found.pvalue)
+    return PairedTest(n, mean, low, high, supports, p, "t test", agreeing, needed)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -108,7 +110,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """The mean of one arm's values and its 95% t interval; infinite values make all three so."""
     array = np.asarray(values, dtype=float)
     if not len(array):
@@ -119,8 +121,15 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     mean = float(array.mean())
     if len(array) < 2:
         return mean, nan, nan
-    half = float(stats.t.ppf(1 - ALPHA / 2, len(array) - 1) * stats.sem(array))
-    return mean, mean - half, mean + half
+    interval = _t_test(array).confidence_interval(1 - ALPHA)
+    return mean, float(interval.low), float(interval.high)
+
+
+def _t_test(values: np.ndarray, mean: float = 0.0, alternative: str = "two-sided") -> Any:
+    """SciPy's test of the mean, which would warn of values that differ by rounding alone."""
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return stats.ttest_1samp(values, mean, alternative=alternative)
 
 
 def _sign_test(excess: np.ndarray, level: float) -> tuple[float, bool, int | None]:
@@ -130,7 +139,9 @@ def _sign_test(excess: np.ndarray, level: float) -> tuple[float, bool, int | Non
         return 1.0, False, None
     p = float(stats.binomtest(below, below + above).pvalue)
     n = np.arange(len(excess) + 1, MOST_SEEDS + 1)
-    decisive = stats.binom.isf(level / 2, n, 0.5) + 1  # so many on one side give p under the level
+    decisive = (
+        stats.binom.isf(level / 2, n, 0.5) + 1
+    )  # this many on one side give a p below the level
     power = stats.binom.sf(decisive - 1, n, max(below, above) / len(excess))
     enough = n[(power >= POWER) & (decisive <= n)]
     return p, below > above, int(enough[0]) if len(enough) else None

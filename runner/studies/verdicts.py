@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from runner.config.claims import Comparison, Measure, Term
+from runner.config.claims import Comparison, Measure, Side
 from runner.config.study import Claim
 from runner.studies.averaging import MissingMember
 from runner.studies.evidence import Evidence
-from runner.studies.statistics import ALPHA, Test, compare, holm, mean_interval
+from runner.studies.measuring import formatted
+from runner.studies.statistics import ALPHA, PairedTest, compare, holm, mean_interval
 
 CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
 
@@ -18,16 +19,16 @@ class Finding:
     """One comparison of a claim.
 
     Attributes:
-        comparison: As the claim has it.
-        test: Its differences.
-        p: Corrected for all comparisons of the study.
+        comparison: The comparison, as the claim states it.
+        test: The test of its differences.
+        p: The p-value, corrected for all comparisons of the study.
         left, right: The means of the two sides.
-        missing: Why values are missing, or nothing.
+        missing: Why values are missing; empty if none are.
         unit: What is paired: seeds, or groups of an ensemble's members.
     """
 
     comparison: Comparison
-    test: Test
+    test: PairedTest
     p: float
     left: float
     right: float
@@ -43,9 +44,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what became of it.
+    """A claim and how it fared.
 
-    All comparisons of a chain have to be confirmed for it to be; one that is refuted refutes it.
+    A chain is confirmed when all its comparisons are, and refuted when one of them is.
     """
 
     claim: Claim
@@ -101,12 +102,12 @@ def judge(evidence: Evidence) -> list[Verdict]:
 
 def _test(
     evidence: Evidence, claim: Claim, comparison: Comparison, comparisons: int
-) -> tuple[Test, float, float, str]:
+) -> tuple[PairedTest, float, float, str]:
     """The test of a comparison, the means of its two sides and what is missing."""
-    measure, missing = claim.measured, ""
+    measure, missing = claim.parsed_measure, ""
     try:
-        left = evidence.values(measure, comparison.left)
-        right = evidence.values(measure, comparison.right)
+        left = evidence.values_of(comparison.left, measure)
+        right = evidence.values_of(comparison.right, measure)
     except MissingMember as error:
         left, right, missing = {}, {}, str(error)
     if comparison.left.arm is None:
@@ -123,28 +124,14 @@ def _test(
     )
 
 
-def is_share(measure: Measure) -> bool:
-    """Whether a measure is in [0, 1] and read as a percentage."""
-    quantities = measure.quantities
-    return measure.operator != "/" and all(
-        not q.function and q.metric.endswith(("accuracy", "error")) for q in quantities
-    )
+def numbers_behind(verdict: Verdict) -> list[str]:
+    """The numbers behind a verdict, a line for each comparison, and what would decide it."""
+    measure = verdict.claim.parsed_measure
+    advice = [verdict.advice] if verdict.advice else []
+    return [*(_numbers(measure, finding) for finding in verdict.findings), *advice]
 
 
-def shown(measure: Measure, value: float) -> str:
-    """A value of a measure for people."""
-    if not isfinite(value):
-        return "–" if value != value else "never" if measure.first.function else "worst"
-    return f"{value:.2%}" if is_share(measure) else f"{value:.4g}"
-
-
-def explained(verdict: Verdict) -> list[str]:
-    """The numbers behind a verdict, a line for each comparison."""
-    measure = verdict.claim.measured
-    return [_explained(measure, finding) for finding in verdict.findings]
-
-
-def _explained(measure: Measure, finding: Finding) -> str:
+def _numbers(measure: Measure, finding: Finding) -> str:
     test, comparison = finding.test, finding.comparison
     sides = f"{_side(measure, comparison.left, finding.left)} {comparison.relation} " + _side(
         measure, comparison.right, finding.right
@@ -155,19 +142,20 @@ def _explained(measure: Measure, finding: Finding) -> str:
         return f"{sides}; {test.method}"
     if test.method == "sign test":
         return f"{sides}; {test.agreeing} of {test.n} {finding.unit} agree, p = {finding.p:.2g} (sign test)"
-    low, high = shown(measure, test.low), shown(measure, test.high)
+    low, high = formatted(measure, test.low), formatted(measure, test.high)
     return (
-        f"{sides}; difference {shown(measure, test.mean)} [{low}, {high}], p = {finding.p:.2g},"
+        f"{sides}; difference {formatted(measure, test.mean)} [{low}, {high}], p = {finding.p:.2g},"
         f" {test.n} {finding.unit}"
     )
 
 
-def _side(measure: Measure, term: Term, mean: float) -> str:
-    if term.arm is None:
-        return shown(measure, mean) if isfinite(mean) else str(term)
-    return f"{term} {shown(measure, mean)}"
+def _side(measure: Measure, side: Side, mean: float) -> str:
+    if side.arm is None:
+        return formatted(measure, mean) if isfinite(mean) else str(side)
+    return f"{side} {formatted(measure, mean)}"
 
 
-def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+def count(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many claims are confirmed, refuted and undecided."""
     found = [verdict.verdict for verdict in verdicts]
     return {name: found.count(name) for name in (CONFIRMED, REFUTED, UNDECIDED)}

@@ -1,0 +1,110 @@
+"""What the report of a study says, and the files that it is written to."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
+from pathlib import Path
+
+from runner.reporting import documents
+from runner.reporting.figures import pictures_of
+from runner.reporting.mean_curves import write_mean_curves
+from runner.runs.files import write_atomically
+from runner.runs.folder import FINISHED
+from runner.studies.evidence import Evidence
+from runner.studies.measuring import numbers_of, value_in
+from runner.studies.statistics import mean_interval
+from runner.studies.verdicts import Verdict, count, numbers_behind
+
+
+def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
+    """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first."""
+    folder, study, arms = evidence.folder, evidence.study, evidence.arms
+    pictures = pictures_of(evidence)
+    (folder / "figures").mkdir(exist_ok=True)
+    for picture in pictures:
+        write_atomically(folder / picture.path, picture.svg.encode())
+    keys = list(dict.fromkeys(key for arm in arms.values() for key in arm.settings))
+    again = (evidence.record.command, f"python -m runner.report {folder}")
+    text = documents.markdown(
+        "study",
+        study=study,
+        summary=", ".join(f"{number} {name}" for name, number in count(verdicts).items() if number),
+        verdicts=verdicts,
+        numbers_behind=numbers_behind,
+        pictures=pictures,
+        keys=keys,
+        arms=[_row(evidence, name, keys) for name in arms],
+        cautions=list(cautions(evidence)),
+        notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],
+        commands="\n".join([*again, f"tensorboard --logdir {folder}"]),
+    )
+    write_atomically(folder / "report.md", text.encode())
+    by_path = {picture.path: picture.svg for picture in pictures}
+    html = documents.html(f"{folder.name}: {study.question}", text, by_path)
+    write_atomically(folder / "report.html", html.encode())
+    write_mean_curves(evidence)
+    return folder / "report.html"
+
+
+def _row(evidence: Evidence, name: str, keys: Sequence[str]) -> list[str]:
+    """An arm's size, error, time and the settings in which arms differ."""
+    arm = evidence.arms[name]
+    results = [numbers_of(evidence.run(name, seed)).final for seed in arm.runs]
+    errors = _present(r.get("test/error") for r in results)
+    mean, low, high = mean_interval(errors)
+    error = f"{mean:.2%}" if isfinite(mean) else "–"
+    error += f" ± {(high - low) / 2:.2%}" if isfinite(high - low) else ""
+    seconds = _present(r.get("train_seconds") for r in results)
+    sizes = _present(r.get("parameters") for r in results)
+    parameters = f"{sizes[0]:,}" if sizes else "–"
+    time = f"{sum(seconds) / len(seconds):.2g} s" if seconds else "–"
+    return [name, parameters, error, time, *(_setting(arm.settings.get(key)) for key in keys)]
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _setting(value: object) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def cautions(evidence: Evidence) -> Iterator[str]:
+    """What makes the comparison less than fair, and which runs did not complete."""
+    study = evidence.study
+    for key in study.tune:
+        tuned = [name for name, arm in evidence.arms.items() if key in arm.chosen]
+        fixed = [name for name in evidence.arms if name not in tuned]
+        if tuned and fixed:
+            yield f"{key} was tuned in {', '.join(tuned)}, but not in {', '.join(fixed)}"
+    if study.refine and (rest := [name for name in evidence.arms if name not in study.refine.of]):
+        yield f"{', '.join(study.refine.of)} had {study.refine.draws} tries more than {', '.join(rest)}"
+    for name, arm in evidence.arms.items():
+        yield from (
+            f"{name}: {note}"
+            for note in arm.notes
+            if "border" in note and "extended to" not in note
+        )
+    same: dict[tuple[str, ...], list[str]] = {}
+    for name, arm in evidence.arms.items():
+        same.setdefault(tuple(arm.runs.values()), []).append(name)
+    for names in same.values():
+        if len(names) > 1:
+            yield f"{', '.join(names)} are the same runs"
+    yield from _runs_that_did_not_complete(evidence)
+    for measure in {claim.measure: claim.parsed_measure for claim in study.claims}.values():
+        for name, arm in evidence.arms.items():
+            if not measure.first.function:
+                continue
+            values = [value_in(evidence.run(name, seed), measure) for seed in arm.runs]
+            if never := sum(value is not None and not isfinite(value) for value in values):
+                yield f"{name}: {measure.text}: never in {never} of {len(values)} runs"
+
+
+def _runs_that_did_not_complete(evidence: Evidence) -> Iterator[str]:
+    for status, runs in evidence.statuses().items():
+        if status == "complete":
+            continue
+        named = ", ".join(f"{arm} seed {seed}" for arm, seed in runs[:6])
+        more = f" and {len(runs) - 6} more" if len(runs) > 6 else ""
+        effect = "counts as the worst value" if status in FINISHED else "the verdicts do without"
+        yield f"{status} ({effect}): {named}{more}"

@@ -1,0 +1,88 @@
+"""Documents: each is a Markdown template beside this file, and its HTML is made of the Markdown.
+
+Whatever a template inserts is taken for foreign text, unless one of the filters here has made it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup
+
+from runner.foreign import for_html, for_markdown, for_markdown_code
+
+MARKS = {"confirmed": "✔", "refuted": "✘", "undecided": "?"}
+
+
+def markdown(template: str, **values: Any) -> str:
+    """A document: the template `<template>.md.jinja` with these values."""
+    return MARKDOWN.get_template(f"{template}.md.jinja").render(values)
+
+
+def html(title: str, text: str, pictures: Mapping[str, str]) -> str:
+    """A document of this module as one HTML file that loads nothing.
+
+    Args:
+        title: The window's.
+        text: The document in Markdown.
+        pictures: SVG by the path that the document gives; other images are left out.
+    """
+    body = Markup(PARSER.render(text, {"pictures": pictures}))
+    return HTML.get_template("page.html.jinja").render(title=title, body=body)
+
+
+def _environment(safe: Callable[[str], str]) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        finalize=lambda value: value if isinstance(value, Markup) else safe(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _code(text: str) -> Markup:
+    return Markup(for_markdown_code(text))
+
+
+def _lines(texts: Sequence[str]) -> Markup:
+    """Lines in one cell of a table."""
+    return Markup("<br>".join(for_markdown(text) for text in texts))
+
+
+def _verdict(word: str) -> Markup:
+    return Markup(f"{MARKS[word]} **{word}**")
+
+
+def _picture(
+    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, env: EnvType
+) -> str:
+    svg: str = env["pictures"].get(tokens[at].attrs["src"], "")
+    return svg
+
+
+def _bold(
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    at: int,
+    options: OptionsDict,
+    env: EnvType,
+) -> str:
+    """A verdict in bold gets its colour."""
+    if (word := tokens[at + 1].content) in MARKS:
+        tokens[at].attrSet("class", word)
+    return renderer.renderToken(tokens, at, options, env)
+
+
+MARKDOWN = _environment(for_markdown)
+MARKDOWN.filters |= {"code": _code, "lines": _lines, "verdict": _verdict}
+HTML = _environment(for_html)
+# Its tags can only be a template's own <br>: in foreign text none is left.
+PARSER = MarkdownIt("commonmark").enable("table")
+PARSER.add_render_rule("image", _picture)
+PARSER.add_render_rule("strong_open", _bold)

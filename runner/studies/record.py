@@ -1,0 +1,115 @@
+"""study.json: what the stages of a study have come to, and all that the report needs besides the runs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from runner.config.study import Name, Study, Value
+from runner.errors import DataError
+from runner.options.option import Option
+from runner.runs.files import write_atomically
+
+RECORD = "study.json"
+MAX_BYTES = 1 << 26
+MAX_LINE = 300  # characters of a message
+RunName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=255)]
+
+
+class Candidate(Option):
+    """Values that tuning has tried in one arm.
+
+    Attributes:
+        stage: tune or refine.
+        values: By key.
+        runs: The names of their folders, one for each tuning seed.
+    """
+
+    stage: Literal["tune", "refine"]
+    values: dict[str, Value]
+    runs: list[RunName]
+
+
+class Arm(Option):
+    """What became of one arm.
+
+    Attributes:
+        overrides: Its own.
+        settings: Its values of the keys in which arms differ.
+        chosen: The tuned values.
+        candidates: What was tried to find them.
+        notes: How they were found, in sentences.
+        runs: The name of the folder of each seed's run.
+    """
+
+    overrides: list[str]
+    settings: dict[str, Value]
+    chosen: dict[str, Value]
+    candidates: list[Candidate]
+    notes: list[str]
+    runs: dict[int, RunName]
+
+
+class Record(Option):
+    """A study that was carried out.
+
+    Attributes:
+        command: Carries it out again.
+        study: The checked study node.
+        arms: By name.
+    """
+
+    command: str
+    study: Study
+    arms: dict[Name, Arm]
+
+    @model_validator(mode="after")
+    def _belongs_to_its_study(self) -> "Record":
+        if problem := next(self._problems(), None):
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if self.arms.keys() != self.study.arms.keys():
+            yield f"arms: {', '.join(self.arms)}; the study has {', '.join(self.study.arms)}"
+        for name, arm in self.arms.items():
+            if set(arm.runs) != set(self.study.seed_list):
+                yield f"arm '{name}': runs of other seeds than the study's"
+            for candidate in arm.candidates:
+                if len(candidate.runs) != len(self.study.tuning_seeds):
+                    yield f"arm '{name}': a candidate has no run for each tuning seed"
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(folder / RECORD, text.encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Raises:
+        DataError: There is none, or it is damaged, or it names runs outside its folder.
+        """
+        path = folder / RECORD
+        if not path.is_file():
+            raise DataError(f"{folder}: no study has been run here")
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes")
+        try:
+            record = cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise DataError(f"{path}: {_first_mistake(error)}"[:MAX_LINE]) from None
+        home = folder.resolve()
+        for arm in record.arms.values():
+            for run in [*arm.runs.values(), *(run for c in arm.candidates for run in c.runs)]:
+                if not (home / run).resolve().is_relative_to(home):
+                    raise DataError(f"{path}: the run {run} is a link that leaves the folder")
+        return record
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in mistake["loc"])
+    message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    return " ".join(f"{place}: {message}".removeprefix(": ").split())
