@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
 from runner.options.losses import Loss
+from runner.training.cuda_graph import CapturedSteps
 from runner.training.graph import traced
 from runner.training.metrics import loss_and_accuracy, named
 from runner.training.networks import Networks
@@ -71,7 +72,19 @@ class RunsModule(pl.LightningModule):
         self.l1_R = self._settings([run.l1 for run in self.runs])
         self.l2_R = self._settings([run.l2 for run in self.runs])
         self.max_norm_R = self._settings([run.max_norm for run in self.runs])
-        self.logits: dict[str, list[Tensor]] = {"val": [], "test": []}  # since the epoch began
+        # Of every step of an epoch, and the outputs of the other splits since it began. In one place
+        # from the start: small tensors that outlive their step would lie between the large ones, which
+        # then need new memory in each step.
+        shape = len(self.runs), self.steps_per_epoch * batch_size, data.classes
+        self.logits_RNK = torch.empty(shape, device=self.at)
+        self.logits: dict[str, list[Tensor]] = {"val": [], "test": []}
+        # The order of the examples in this epoch, and how they are cropped.
+        where = data.train.labels.device
+        self.order_RN = torch.zeros(shape[:2], dtype=torch.long, device=where)
+        self.crops_RN = (
+            torch.zeros(*shape[:2], 3, dtype=torch.long, device=where) if data.augment else None
+        )
+        self.captured: CapturedSteps | None = None
 
     # One step
 
@@ -124,6 +137,11 @@ class RunsModule(pl.LightningModule):
 
     # One epoch, driven by Lightning
 
+    def on_train_start(self) -> None:
+        if CapturedSteps.fits(self):
+            self.captured = CapturedSteps(self, capture=self.at.type == "cuda")
+        _ = self.passes  # traced before the first step is timed
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.updates.optimizer
 
@@ -142,24 +160,22 @@ class RunsModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Every run's own order of the examples in its own next epoch."""
-        examples, labels = self.steps_per_epoch * self.batch_size, self.data.train.labels
-        orders = [epoch_order(self.data, run.seed, run.epoch)[:examples] for run in self.runs]
-        self.order_RN = torch.stack(orders).to(labels.device)
-        self.crops_RN = None
-        if self.data.augment:
-            crops = [epoch_crops(self.data, run.seed, run.epoch)[:examples] for run in self.runs]
-            self.crops_RN = torch.stack(crops).to(labels.device)
-        # In one place from the start: small tensors that outlive their step would lie between the large
-        # ones, which then need new memory in each step.
-        shape = len(self.runs), examples, self.data.classes
-        self.logits_RNK = torch.empty(shape, device=self.at)
+        count = self.order_RN.shape[1]
+        for row, run in enumerate(self.runs):
+            self.order_RN[row] = epoch_order(self.data, run.seed, run.epoch)[:count]
+            if self.crops_RN is not None:
+                self.crops_RN[row] = epoch_crops(self.data, run.seed, run.epoch)[:count]
         self.updates.start_epoch()
-        _ = self.passes  # traced before the first step is timed
+        if self.captured:
+            self.captured.start_epoch()
 
     def training_step(self, block: list[int], index: int) -> None:
         start = time.perf_counter()
-        for number in block:
-            self.step(number)
+        if self.captured:
+            self.captured.steps(len(block))
+        else:
+            for number in block:
+                self.step(number)
         if block[-1] == self.steps_per_epoch - 1:
             self.wait()
         share = (time.perf_counter() - start) / len(self.runs)

@@ -37,7 +37,8 @@ class Updates:
         self.optimizer = joined(optimizers)
         self.groups = self.optimizer.param_groups
         self.first_runs = [members[0] for members in groups]
-        self.rates: list[list[float]] = []  # η by step of the epoch and group
+        self.rates: list[list[float]] = []  # η by group and step of the epoch
+        self.rates_SG: Tensor | None = None  # the same where `look_up_on_device` reads them
 
     def start_epoch(self) -> None:
         """Looks up η of every step of the runs' next epoch."""
@@ -46,6 +47,8 @@ class Updates:
             [run.lr(run.epoch * self.steps_per_epoch + n, self.steps_per_epoch) for n in steps]
             for run in self.first_runs
         ]
+        if self.rates_SG is not None:
+            self.rates_SG.copy_(torch.tensor(self.rates, dtype=self.rates_SG.dtype).T)
 
     @property
     def last_rates(self) -> list[float]:
@@ -57,6 +60,26 @@ class Updates:
         """Sets every group's η for a step of the epoch."""
         for group, rates in zip(self.groups, self.rates, strict=True):
             group["lr"] = rates[number]
+
+    def keep_on_device(self, device: torch.device) -> None:
+        """From now on every group's η is a tensor on the device, and so is what counts its steps."""
+        # torch's fused kernels read η as float32 on a GPU; on a CPU float64 keeps the bits of a number.
+        dtype = torch.float32 if device.type == "cuda" else torch.float64
+        shape = self.steps_per_epoch, len(self.groups)
+        self.rates_SG = torch.zeros(shape, dtype=dtype, device=device)
+        self.rates_G = torch.zeros_like(self.rates_SG[0])
+        for group, rate in zip(self.groups, self.rates_G, strict=True):
+            group["lr"] = rate
+            if device.type == "cuda" and "capturable" in group:
+                group["capturable"] = True
+        for state in self.optimizer.state.values():
+            if "step" in state:  # a resumed rule may have it on the host
+                state["step"] = state["step"].to(device)
+
+    def look_up_on_device(self, number: Tensor) -> None:
+        """As `look_up`, by a number (1,) on the device."""
+        assert self.rates_SG is not None
+        self.rates_G.copy_(self.rates_SG.index_select(0, number)[0])
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         """One update with the η that the groups have."""

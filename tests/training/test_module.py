@@ -24,6 +24,7 @@ from runner.options.layers import Dropout, weights
 from runner.options.optimizers import Momentum
 from runner.options.schedules import factor
 from runner.training.build import batch_size_of, build_module, build_run, initialize
+from runner.training.cuda_graph import CapturedSteps
 from runner.training.groups import grouped
 from runner.training.module import RunsModule
 from runner.training.run import Run, tensors_of
@@ -313,6 +314,22 @@ def test_the_tolerance_notices_a_mistake(
     expected = [by_hand(config) for config in configs]
     worst = max(distance(a, b) for (a, _), (b, _) in zip(expected, outcomes, strict=True))
     assert worst > 100 * WEIGHTS
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_steps_as_a_cuda_graph_takes_them_are_the_same_bits(optimizer: str) -> None:
+    """Here one by one: their number, order, crops and η come from tensors instead of the host."""
+    configs = three_runs(optimizer, "dropout", "mlp")
+    configs = [c.model_copy(update={"data": augmented(c)}) for c in configs]
+
+    def capture(module: RunsModule) -> None:
+        module.captured = CapturedSteps(module, capture=False)
+
+    plain, _ = trained(configs)
+    captured, _ = trained(configs, capture)
+    for (one, history), (other, other_history) in zip(plain, captured, strict=True):
+        assert distance(one, other) == 0
+        assert history == other_history
 
 
 def test_a_diverging_run_changes_no_bit_of_the_others() -> None:
