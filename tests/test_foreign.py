@@ -160,10 +160,12 @@ def test_a_run_folder_of_a_stranger_is_shown_as_it_is(command: Command) -> None:
     text = " ".join(HOSTILE)
     result = json.loads((path / "result.json").read_text())
     (path / "result.json").write_text(json.dumps({**result, "device": text}))
+    (path / "status.json").write_text(json.dumps({"status": "complete"}))  # as of version 0.1
     ended = command(*words)
     assert ended.code == 0, ended.err
     assert visible(text) in ended.out
     assert is_plain(ended.out)
+    (path / "result.json").write_text(json.dumps({**result, "status": "diverged"}))
     (path / "status.json").write_text(json.dumps({"status": "diverged", "reason": text}))
     ended = command(*words)
     assert visible(text) in ended.err

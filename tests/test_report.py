@@ -61,10 +61,10 @@ def test_what_a_stranger_wrote_is_shown_as_it_is(reported, capfd):
         candidate["values"] = {text: text}
     (reported / "study.json").write_text(json.dumps(record))
     status = reported / record["arms"]["tanh"]["runs"]["0"] / "status.json"
-    status.write_text(json.dumps({"status": text, "reason": text}))
+    status.write_text(json.dumps({"status": "failed", "reason": text}))
 
     capfd.readouterr()
-    assert report.main([str(reported)]) == 3  # a run has no status that a run can have
+    assert report.main([str(reported)]) == 3  # a run failed
     told = capfd.readouterr().out
     assert told.count(visible(text)[:40]) >= 3
     html, markdown = ((reported / name).read_text() for name in ("report.html", "report.md"))

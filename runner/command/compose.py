@@ -30,7 +30,9 @@ from runner.runs.job import Job
 
 HERE = Path(__file__).parents[1]
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-LONGEST_WORD = 10_000  # characters; Hydra's parser takes up to 30 µs for each
+# Hydra's parser takes up to a second for such a word, and for a longer one more than in proportion.
+LONGEST_WORD = 10_000
+MOST_INTERPOLATIONS = 100
 
 
 @contextmanager
@@ -142,6 +144,8 @@ class Composer:
             try:
                 if len(word) > LONGEST_WORD:
                     raise ValueError(f"longer than {LONGEST_WORD:,} characters")
+                if word.count("${") > MOST_INTERPOLATIONS:
+                    raise ValueError(f"over {MOST_INTERPOLATIONS} interpolations")
                 override = self.loader.parsed(word)
                 if problem := problem_with(override):
                     raise ValueError(problem)

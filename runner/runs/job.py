@@ -36,6 +36,7 @@ class Job:
         settings: dict[str, str] = {}
         for override in self.overrides:
             key, _, value = override.lstrip("+~").partition("=")
+            value = value.strip("'")  # of the override grammar
             hidden = key.split(".")[0] in UNNAMED or key in UNNAMED or "/" in key
             if not (hidden or self._in_a_saved_default(override)):
                 settings.pop(key, None)
@@ -44,12 +45,12 @@ class Job:
 
     def _in_a_saved_default(self, override: str) -> bool:
         """Whether an override comes from a saved config.yaml, which lists all settings, and is a default."""
-        words = dict(word.split("=", 1) for word in self.overrides if "=" in word)
-        key, _, value = override.partition("=")
+        words = dict(w.replace("'", "").split("=", 1) for w in self.overrides if "=" in w)
+        key = override.partition("=")[0]
         if "++name" not in words:
             return False
         if not key.startswith("++"):
-            return chosen().get(key) == value
+            return chosen().get(key) == words.get(key)
         found: Any = self.config.model_dump(mode="json")
         for part in key.lstrip("+").split("."):
             found = found.get(part) if isinstance(found, dict) else None

@@ -1,7 +1,7 @@
 """Which runs form a stack: those with the same shapes, and those that were one when they were interrupted."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,11 @@ def evenly(members: Sequence[int], width: int) -> Iterator[list[int]]:
     count = -(-len(members) // width)
     for i in range(count):
         yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
+
+
+def counted(runs: Sized) -> str:
+    """How many runs these are, in words."""
+    return "1 run" if len(runs) == 1 else f"{len(runs)} runs"
 
 
 def sizes(pieces: Sequence[Sequence[int]], workers: int = 1) -> str:

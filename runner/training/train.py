@@ -18,7 +18,7 @@ from runner.errors import CheckpointError, LockedError, summary
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.writer import RunRecord
 from runner.training.build import build_module, build_run, lightning_trainer
-from runner.training.groups import Assignment, Piece, evenly, former_pieces, grouped, sizes
+from runner.training.groups import Assignment, Piece, counted, evenly, former_pieces, grouped, sizes
 from runner.training.plan import MAX_WIDTH, fastest_plan
 from runner.training.progress import Bar, Bars
 from runner.training.recorder import Recorder, RecorderCallback
@@ -107,14 +107,14 @@ def planned(
     former = former_pieces({n: assignments[n] for n in members}, width or max_width)
     pieces = deque(former)
     for piece in former:
-        piece.how = f"{len(piece.runs)} runs{what}, as one again"
+        piece.how = f"{counted(piece.runs)}{what}, as one again"
         tell(piece.how)
     again = {n for piece in former for n in piece.runs}
     workers = max((piece.workers for piece in former), default=1)
     if fresh := [n for n in members if n not in again]:
         plan = fastest_plan([assignments[n][0] for n in fresh], width, max_width)
         parts = list(evenly(fresh, plan.width))
-        how = f"{len(fresh)} runs{what}, {sizes(parts, plan.workers)} ({plan.why})"
+        how = f"{counted(fresh)}{what}, {sizes(parts, plan.workers)} ({plan.why})"
         tell(how)
         pieces.extend(Piece(part, plan.workers, how) for part in parts)
         workers = max(workers, plan.workers)
@@ -137,7 +137,7 @@ def halves(
         if isinstance(error, torch.OutOfMemoryError)
         else f"to find which fails: {summary(error)}"
     )
-    how = f"{len(left)} runs{what}, {sizes(parts)} ({reason})"
+    how = f"{counted(left)}{what}, {sizes(parts)} ({reason})"
     tell(how)
     return [Piece(part, piece.workers, how) for part in reversed(parts)]
 

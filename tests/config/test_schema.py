@@ -19,7 +19,6 @@ def read(path: str) -> dict[str, Any]:
 def plain(**changed: Any) -> Config:
     """The defaults, composed by hand."""
     values = read("config.yaml")
-    del values["hydra"]
     for entry in values.pop("defaults"):
         for group, option in entry.items() if isinstance(entry, dict) else ():
             if " " not in group:
