@@ -5,13 +5,12 @@ import subprocess
 import time
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-import torchmetrics
 from torch import Tensor
 
 from runner import __version__
@@ -225,6 +224,6 @@ def versions() -> dict[str, str]:
         "runner": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "pytorch_lightning": str(pl.__version__),  # type: ignore[attr-defined]
-        "torchmetrics": torchmetrics.__version__,
+        "pytorch_lightning": version("pytorch-lightning"),
+        "torchmetrics": version("torchmetrics"),
     }
