@@ -12,6 +12,7 @@ LEFT_OUT = {
     "torch.onnx",
     "torch.distributed.fsdp",
     "torch.distributed.tensor",
+    "torch.utils.tensorboard",
     "scipy.signal",
     "matplotlib",
     "torchmetrics.utilities.plot",
