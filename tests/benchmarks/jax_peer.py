@@ -57,7 +57,9 @@ def milliseconds(hidden: int, batch: int, runs: int) -> float:
     def epoch(state: Any, lr: Any, order: Any) -> Any:
         return jax.lax.scan(partial(step, images, labels, lr), state, order)
 
-    parameters = jax.vmap(partial(initial, hidden=hidden))(jax.random.split(jax.random.key(0), runs))
+    parameters = jax.vmap(partial(initial, hidden=hidden))(
+        jax.random.split(jax.random.key(0), runs)
+    )
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = parameters, zeros, zeros, jnp.zeros(runs)
     lr = jnp.full(runs, 1e-3)
