@@ -5,11 +5,10 @@ import platform
 import subprocess
 import tempfile
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
-import torchmetrics
 
 from runner import __version__
 from runner.runs.files import read_file
@@ -33,8 +32,8 @@ def versions() -> dict[str, str]:
         "runner": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "pytorch_lightning": str(pl.__version__),  # type: ignore[attr-defined]
-        "torchmetrics": torchmetrics.__version__,
+        "pytorch_lightning": version("pytorch-lightning"),
+        "torchmetrics": version("torchmetrics"),
     }
 
 

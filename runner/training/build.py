@@ -1,13 +1,13 @@
 """From configurations to what trains them: data, networks with their initial weights, Lightning's Trainer."""
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -17,6 +17,7 @@ from runner.errors import ConfigError
 from runner.options.data import Data
 from runner.options.layers import Dropout, layers
 from runner.randomness import derived_seed, generator
+from runner.training.lightning import pl
 from runner.training.module import RunsModule
 from runner.training.run import Run, tensors_of
 
@@ -129,12 +130,17 @@ def lightning_trainer(
     torch.backends.cudnn.allow_tf32 = settings.tf32  # of convolutions
     # In deterministic mode torch fills all new memory, a twentieth of a small step; nothing here reads it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # Lightning's `deterministic` is this and torch._inductor, for what is compiled: a second to import.
+    torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
+    if settings.deterministic:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+        os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1"
     return pl.Trainer(
         max_epochs=epochs,
         accelerator=settings.accelerator,
         devices=1,
         precision=settings.precision,
-        deterministic=settings.deterministic,
+        benchmark=False if settings.deterministic else None,  # of cuDNN's algorithms
         callbacks=callbacks,
         logger=False,
         enable_progress_bar=False,

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.config.schema import Config
 from runner.runs.folder import RunFolder
 
+Member = TypeVar("Member")
 Assignment = tuple[Config, Path]  # a run and its folder
 
 # What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
@@ -82,7 +83,7 @@ def former_pieces(assignments: dict[int, Assignment], max_width: int) -> list[Pi
     ]
 
 
-def evenly(members: Sequence[int], width: int) -> Iterator[list[int]]:
+def evenly(members: Sequence[Member], width: int) -> Iterator[list[Member]]:
     """The members in as few pieces of at most `width` as possible, of nearly equal sizes."""
     count = -(-len(members) // width)
     for i in range(count):

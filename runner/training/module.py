@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order
 from runner.options.losses import Loss
 from runner.training.cuda_graph import CapturedSteps
 from runner.training.graph import traced
+from runner.training.lightning import pl
 from runner.training.metrics import loss_and_accuracy, named
 from runner.training.networks import Networks
 from runner.training.objective import add_penalty, limit_norms, summed_loss

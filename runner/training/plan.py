@@ -87,9 +87,9 @@ def measure(plans: dict[tuple[int, int], float], configs: Sequence[Config], max_
         for workers in dict.fromkeys((min(most_workers, runs), 1)):
             if len(plans) > 2 and time.perf_counter() > end:
                 return
-            stacks = list(evenly(range(runs), -(-runs // workers)))
+            stacks = list(evenly(configs[:runs], -(-runs // workers)))
             try:
-                modules = [built([configs[n] for n in stack]) for stack in stacks]
+                modules = [built(stack) for stack in stacks]
                 plans[len(stacks[0]), len(stacks)] = seconds_a_step(modules, configs) / runs
             except torch.OutOfMemoryError:
                 break

@@ -4,13 +4,12 @@ from collections.abc import Callable, Collection, Mapping
 from statistics import median
 from threading import Event
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from runner.interrupts import uninterrupted
 from runner.runs.writer import RunRecord
 from runner.training.diagnostics import layer_statistics, update_ratios
+from runner.training.lightning import pl
 from runner.training.module import RunsModule
 from runner.training.progress import Bar
 from runner.training.run import Run
@@ -90,7 +89,7 @@ class Recorder:
         self.records[run].add_epoch(run.epoch, step, run.seconds, metrics, histograms)
 
 
-class RecorderCallback(Checkpoint):
+class RecorderCallback(pl.callbacks.Checkpoint):
     """Lightning's calls of a recorder: a `Checkpoint`, because Lightning calls those last.
 
     Args:

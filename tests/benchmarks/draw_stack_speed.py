@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import torch
 
 from runner.command.compose import composing
-from runner.training.plan import seconds_a_step
+from runner.training.groups import evenly
+from runner.training.plan import built, seconds_a_step
 from runner.training.threads import ALL_THREADS
-from runner.training.workers import Machine, most_workers
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -44,15 +44,14 @@ def measured(hidden: int, batch: int) -> Series:
     sweep = ["optimizer.lr=3e-4,1e-3,3e-3,1e-2", f"seed=range({WIDTHS[-1] // 4})"]
     with composing() as composer:
         configs = [job.config for job in composer.jobs([*words, *sweep], True)]
-    with Machine(configs[:1]) as machine:
-        most = most_workers(configs[0], machine.device)
+    most = configs[0].trainer.threads or ALL_THREADS
     series: Series = {}
     for workers in sorted({1, most}):
         widths = [width for width in WIDTHS if width >= workers]
         times = []
         for width in widths:
-            with Machine(configs[:width], workers) as machine:
-                samples = [seconds_a_step(configs[:width], machine) for _ in range(SAMPLES)]
+            modules = [built(stack) for stack in evenly(configs[:width], -(-width // workers))]
+            samples = [seconds_a_step(modules, configs) / width for _ in range(SAMPLES)]
             times.append(1e3 * min(samples))
         label = "as one stack" if workers == 1 else f"as {workers} stacks side by side"
         series[label] = widths, times

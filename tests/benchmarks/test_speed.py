@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
 
 import pytest
 import pytorch_lightning as pl
@@ -25,7 +27,9 @@ from runner.command.compose import composing
 from runner.config.schema import Config
 from runner.runs.folder import RunFolder
 from runner.runs.writer import RunRecord
-from runner.training import build as train
+from runner.training.build import build_module, build_run, lightning_trainer, on_device
+from runner.training.progress import Bar, Bars
+from runner.training.recorder import Recorder, RecorderCallback
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_mnist = pytest.mark.skipif(not SHARED.is_dir(), reason="no MNIST beside the repository")
@@ -54,17 +58,19 @@ class Stopwatch(pl.Callback):
 def real_epoch(config: Config, folder: Path) -> float:
     """Seconds of one epoch through the real path: the record, the callbacks, the metrics."""
     folder.mkdir(exist_ok=True)
-    record = RunRecord(config, RunFolder(folder))
-    stopwatch = Stopwatch()
-    trainer = train.lightning_trainer(config, 1, [train.Recorder(record, False), stopwatch])
-    trainer.fit(train.build(config, torch.device("cpu")))
-    record.close()
+    record, run, stopwatch = RunRecord(config, RunFolder(folder)), build_run(config), Stopwatch()
+    with closing(record), Bars() as bars:
+        bar = Bar(bars, "", 1, 0, False)
+        recorder = RecorderCallback(Recorder({run: record}), bar, Event())
+        trainer = lightning_trainer(config, 1, [recorder, stopwatch])
+        precision = trainer.precision_plugin.forward_context
+        trainer.fit(build_module([config], [run], torch.device("cpu"), precision))
     return stopwatch.seconds[-1]
 
 
 def written_by_hand(config: Config, network: nn.Module, optimizer: torch.optim.Optimizer) -> float:
     """Seconds of one epoch of the loop that one writes without a framework, on the same tensors."""
-    data = train.on_device(config.data, torch.device("cpu"))
+    data = on_device(config.data, torch.device("cpu"))
     images, labels = data.train.images, data.train.labels
     start = time.perf_counter()
     for indices in torch.randperm(len(labels)).split(64)[:-1]:

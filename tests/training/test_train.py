@@ -333,16 +333,6 @@ def test_runs_that_are_given_up_leave_the_others_unharmed(tmp_path: Path) -> Non
         same_files(RunFolder(path), alone(config, tmp_path / f"alone{i}"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_a_stack_on_a_gpu_is_the_runs_alone(tmp_path: Path) -> None:
-    for regularizer in REGULARIZERS:
-        configs = three_runs("adam", regularizer, "convnet")
-        jobs = [(config, tmp_path / f"{regularizer}{i}") for i, config in enumerate(configs)]
-        train_all(jobs, print, width=3)
-        for i, (config, path) in enumerate(jobs):
-            same_files(RunFolder(path), alone(config, tmp_path / f"{regularizer}{i}alone"))
-
-
 # Through the command line
 
 
