@@ -64,10 +64,10 @@ def obey(argv: Sequence[str]) -> int:
             return 0
         if flags.resolve or flags.package:
             raise ConfigError(["--resolve and --package belong to --cfg"])
-        return train_all(request)
+        return train_and_tell(request)
 
 
-def train_all(request: Request) -> int:
+def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)

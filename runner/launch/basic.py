@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from runner.launch.launcher import Launcher, Run
+from runner.launch.launcher import Launcher
+from runner.training.groups import Assignment
 
 
 class Basic(Launcher):
@@ -13,7 +14,7 @@ class Basic(Launcher):
 
     def train(
         self,
-        runs: Sequence[Run],
+        runs: Sequence[Assignment],
         tell: Callable[[str], object],
         finished: Callable[[int, str], object],
         refused: Callable[[int, Exception], object],

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from runner.config.schema import Config
 from runner.options.option import Option
-
-Run = tuple[Config, Path]  # a checked configuration and the folder that its files go to
+from runner.training.groups import Assignment
 
 
 class Launcher(Option, ABC):
@@ -24,7 +22,7 @@ class Launcher(Option, ABC):
     @abstractmethod
     def train(
         self,
-        runs: Sequence[Run],
+        runs: Sequence[Assignment],
         tell: Callable[[str], object],
         finished: Callable[[int, str], object],
         refused: Callable[[int, Exception], object],
@@ -32,7 +30,7 @@ class Launcher(Option, ABC):
         """Trains the runs to their end.
 
         Args:
-            runs: What to train; none of them is finished.
+            runs: Checked configurations and the folders of their runs; none of them is finished.
             tell: Is told in a line how runs are trained, where that is the launcher's choice.
             finished: Is called with a run's place in `runs` as soon as it has ended, and how it was
                 trained.

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from runner.launch.launcher import Launcher, Run
+from runner.launch.launcher import Launcher
 from runner.options.option import Count
+from runner.training.groups import Assignment
 
 
 class Stacked(Launcher):
@@ -21,7 +22,7 @@ class Stacked(Launcher):
 
     def train(
         self,
-        runs: Sequence[Run],
+        runs: Sequence[Assignment],
         tell: Callable[[str], object],
         finished: Callable[[int, str], object],
         refused: Callable[[int, Exception], object],
