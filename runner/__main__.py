@@ -1,7 +1,7 @@
 """python -m runner: read the command line, check every run, train, tell.
 
 Exit codes: 0 complete; 1 a single run failed or diverged; 2 bad configuration, data or lock, found
-before any training; 3 a sweep finished and some of its runs failed; 130 SIGINT; 143 SIGTERM.
+before any training; 3 a sweep finished and some of its runs failed; 129 SIGHUP; 130 SIGINT; 143 SIGTERM.
 """
 
 import sys

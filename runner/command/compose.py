@@ -1,8 +1,8 @@
 """From words to checked runs: Hydra composes, the schema checks, every run gets its folder.
 
 All of it happens before anything is trained and without importing torch, so that a mistake anywhere
-(in one of a thousand combinations, say) is told within a second, in the user's terms, and leaves nothing
-behind.
+(in one of a thousand combinations, say) is reported within a second, in the user's terms, and leaves
+nothing behind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -70,10 +70,10 @@ class Composer:
         ] = {}
 
     def jobs(self, words: Sequence[str], multirun: bool) -> list[Job]:
-        """A job for each combination of values, runs that come out the same told once.
+        """A job for each combination of values; combinations that come out as the same run give one.
 
         Raises:
-            ConfigError: With all mistakes of all runs, each told once.
+            ConfigError: With all mistakes of all runs, each once.
         """
         overrides = self._parsed(words)
         swept = [override for override in overrides or () if override.is_sweep_override()]
@@ -108,7 +108,7 @@ class Composer:
         settings = [o for o in overrides if o not in choices]
         try:
             for override in settings:
-                # Misspelt keys are set too: the schema then tells all mistakes at once.
+                # Misspelt keys are set too: the schema then reports all mistakes at once.
                 apply(composed, override)
             raw = OmegaConf.to_container(composed, resolve=False)
             found = dict(problems_in(raw))

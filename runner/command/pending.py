@@ -31,7 +31,7 @@ def train_pending(
         request: The command that they belong to.
         sweep: Whether a run that fails stops no other.
         alone: One run after the other, because their seconds are compared.
-        all_configs: What is to be trained later; its mistakes are told now.
+        all_configs: What is to be trained later; its mistakes are reported now.
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
@@ -49,11 +49,11 @@ def train_pending(
 
 
 def train(jobs: Sequence[Job], request: Request, sweep: bool, alone: bool) -> None:
-    """Has the launcher train the jobs and tells the end of each as it comes."""
+    """Has the launcher train the jobs and reports each as it ends."""
     launcher = request.settings.launcher if sweep and not alone else Basic()
     logs = RunLogs([job.folder for job in jobs])
     mode = "MULTIRUN" if sweep else "RUN"
-    faults: list[Exception] = []  # of telling and recording; they stop no run
+    faults: list[Exception] = []  # while reporting and recording; they stop no run
 
     def ended(number: int, how: str) -> None:
         job = jobs[number]
@@ -88,13 +88,13 @@ def train(jobs: Sequence[Job], request: Request, sweep: bool, alone: bool) -> No
 
 
 def stop_if_failed(job: Job) -> None:
-    """Raises Stopped after a run that did not end, if the user wants no further ones then."""
+    """Raises Stopped after a run that failed, if fail_fast=true."""
     if job.config.fail_fast and RunFolder(job.folder).status not in FINISHED:
         raise Stopped(f"{terminal.described(job)} failed: stopped, because of fail_fast=true")
 
 
 def reserve(jobs: Sequence[Job], sweep: bool) -> None:
-    """Sees that the run folders can be written to.
+    """Makes sure that the run folders can be written to.
 
     Raises:
         LockedError: Another process is training a single run; a sweep leaves such a run out.

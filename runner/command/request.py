@@ -36,7 +36,7 @@ def read_request(
     """Composes and checks every run that the words of a command line ask for.
 
     Raises:
-        ConfigError: With all mistakes of all runs, each told once.
+        ConfigError: With all mistakes of all runs, each once.
     """
     overrides = [override for word in words for override in expanded(word)]
     with composing(folders) as composer:

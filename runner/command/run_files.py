@@ -34,7 +34,7 @@ def write_hydra(job: Job, composer: Composer, mode: str) -> None:
 
 
 class RunLogs(logging.Handler):
-    """Writes what the libraries log to the run.log of every run that is being trained then."""
+    """Writes what the libraries log to the run.log of every run that is being trained at the time."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class RunLogs(logging.Handler):
         self.open = list(folders)
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(*MISTAKES):  # a damaged status is told elsewhere
+        with suppress(*MISTAKES):  # a damaged status is reported elsewhere
             for folder in self.open:
                 if RunFolder(folder).status == "running":
                     self._write(folder, record)

@@ -49,7 +49,7 @@ def tell_problems(error: BaseException) -> None:
 
 
 def tell_failed_thread(failure: threading.ExceptHookArgs) -> None:
-    """Nothing, for one that could not write: it is told where its work is waited for (threading.excepthook)."""
+    """Says nothing of a thread that could not write: whoever waits for its work reports it (threading.excepthook)."""
     if not issubclass(failure.exc_type, OSError):
         threading.__excepthook__(failure)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in the words of whoever wrote it."""
+"""What is wrong with a configuration, in the terms of whoever wrote it."""
 
 from difflib import get_close_matches
 from typing import Any

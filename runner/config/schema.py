@@ -38,8 +38,8 @@ class Trainer(Option):
         tf32: Matrix products of a GPU in TensorFloat-32.
         deterministic: Only algorithms that give the same bits every time.
         threads: CPU threads; null takes one for small networks and all for others.
-        checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the
-            last one, and at the end. 0 writes one after every epoch.
+        checkpoint_seconds: A checkpoint is written at the end, and after each epoch that ends at least this
+            long after the last one. 0 writes one after every epoch.
         progress: Show the progress bar.
     """
 

@@ -1,7 +1,7 @@
 """The study node of an experiment: arms, tuning, seeds, and the claims put to the test.
 
-A study declares its own sweep. Every arm is the experiment with overrides of its own, tuned in the same
-way as the others and trained with the same seeds; then each claim gets its verdict.
+A study declares its own sweep. Every arm is the experiment with overrides of its own. All arms are tuned
+in the same way and trained with the same seeds; then each claim gets its verdict.
 """
 
 from collections.abc import Iterator, Mapping

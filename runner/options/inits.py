@@ -14,7 +14,7 @@ Bias = Literal["zeros", "normal"]
 
 
 class StandardNormal(Option):
-    """w ~ N(0, 1): makes z = wᵀx wide, √n_in where E[x²] = 1, and saturates the units behind it."""
+    """w ~ N(0, 1): z = wᵀx then has a wide spread, √n_in where E[x²] = 1, and saturates the units."""
 
     name: Literal["standard_normal"]
     bias: Bias

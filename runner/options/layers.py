@@ -1,4 +1,4 @@
-"""What networks are built of: layers, and dropout that can be repeated."""
+"""What networks are built of: layers, and dropout whose masks can be reproduced."""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +27,7 @@ class Layer(nn.Module):
 
     Args:
         linear: Computes z, of shape (batch, units) or (batch, channels, height, width). It has a
-            bias just where there is no batch normalisation.
+            bias only where there is no batch normalisation.
         norm: Batch normalisation, or nothing.
         activation: g; nothing in an output layer that gives logits.
         after: What follows the activation: pooling, dropout.
@@ -192,7 +192,7 @@ class Builder:
         return Layer(nn.Linear(inputs, classes))
 
     def _dropout(self, rate: float) -> list[nn.Module]:
-        # A place is kept where nothing is dropped, so that parameters have the same names either way.
+        # Without dropout something else takes its place, so that parameters have the same names either way.
         return [Dropout(rate) if rate else nn.Identity()]
 
 

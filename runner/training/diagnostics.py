@@ -16,7 +16,7 @@ PERCENTILES = (15, 50, 85)
 def layer_statistics(
     network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Statistics of every layer, numbered from 1 at the input, and the tensors for histograms.
+    """Statistics of every layer, numbered from 1 at the input, and tensors for histograms.
 
     Batch normalisation uses the batch's own statistics, as in training; nothing is dropped. The
     network is left as it was. Per layer:

@@ -34,7 +34,7 @@ def loss_and_accuracy(loss: Loss, logits_RNK: Tensor, targets: Tensor) -> Tensor
 
 def named(split: str, loss: float, accuracy: float) -> dict[str, float]:
     """`<split>/loss`, `<split>/accuracy`, and for the test split `test/error`, 1 − accuracy."""
-    # float32 has seven decimals: 0.98 shall not be told as 0.9800000190734863.
+    # float32 has seven decimals: 0.98 should not be reported as 0.9800000190734863.
     share = round(accuracy, 7)
     metrics = {f"{split}/loss": loss, f"{split}/accuracy": share}
     return metrics | ({"test/error": round(1 - share, 7)} if split == "test" else {})

@@ -1,4 +1,4 @@
-"""The progress of what is being trained: a line for each stack on a terminal, and nothing elsewhere."""
+"""Progress bars: a line for each stack on a terminal, and nothing where there is no terminal."""
 
 import sys
 from types import TracebackType

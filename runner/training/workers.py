@@ -28,7 +28,7 @@ def carried_out(
         work: Yields the outcomes of an item.
         items: Taken from the left.
         workers: How many are worked on at a time.
-        stopped: Set at the end, also at an early one: work in threads then ends by itself.
+        stopped: Set at the end, also at an early one: work in threads then ends on its own.
     """
     try:
         if workers == 1:
