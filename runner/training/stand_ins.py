@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 # What Python looks for in any module; it needs a package's __path__ only to import something in it.
 SOUGHT = ("__path__", "__file__", "__warningregistry__")
-Answers = Mapping[
-    str, tuple[tuple[str, ...], Any]
-]  # by name: the packages that may ask, the answer
+# By name: the packages that may ask for it, and the answer.
+Answers = Mapping[str, tuple[tuple[str, ...], Any]]
+LEAVING = Lock()
 
 
 class StandIn(ModuleType):
@@ -41,6 +42,9 @@ class StandIn(ModuleType):
             return Later(self.__name__, name) if answer is None else answer
         imported(self.__name__)
         return getattr(__import__(self.__name__, fromlist=[name]), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(imported(self.__name__))
 
 
 class Later:
@@ -75,8 +79,9 @@ def in_use(name: str) -> bool:
 
 def imported(name: str) -> ModuleType:
     """The module itself, no matter what stands in for it."""
-    if not in_use(name):
-        sys.modules.pop(name, None)
+    with LEAVING:  # or a thread could remove the module that another is importing
+        if isinstance(sys.modules.get(name), StandIn):
+            del sys.modules[name]
     return import_module(name)
 
 
