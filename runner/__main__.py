@@ -1,7 +1,8 @@
 """python -m runner: read the command line, check every run, train, tell.
 
 Exit codes: 0 complete; 1 a single run failed or diverged; 2 bad configuration, data or lock, found
-before any training; 3 a sweep finished and some of its runs failed; 129 SIGHUP; 130 SIGINT; 143 SIGTERM.
+before any training; 3 a sweep or study finished and some of its runs failed; 129 SIGHUP; 130 SIGINT;
+143 SIGTERM.
 """
 
 import sys
@@ -14,6 +15,7 @@ from runner.command.flags import Parser, folders_of
 from runner.command.hydra_internals import show
 from runner.command.pending import train_pending
 from runner.command.request import Request, read_request
+from runner.command.streams import lasting_streams
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
 from runner.runs.folder import FINISHED, RunFolder
@@ -23,6 +25,7 @@ BAD_REQUEST = 2
 SOME_FAILED = 3
 
 
+@lasting_streams()
 def main(argv: Sequence[str] | None = None) -> int:
     """Does what a command line asks for and returns the exit code.
 
@@ -78,10 +81,11 @@ def train_and_tell(request: Request) -> int:
         raise
     folders = [RunFolder(job.folder) for job in request.jobs]
     if request.multirun:
-        terminal.tell_sweep(request.jobs, already=len(request.jobs) - pending)
+        already = len(request.jobs) - len(pending.jobs)
+        terminal.tell_sweep(request.jobs, already, pending.refused)
         failed = any(folder.status not in FINISHED for folder in folders)
         return SOME_FAILED if failed else 0
-    terminal.tell_run(folders[0], already=not pending)
+    terminal.tell_run(folders[0], already=not pending.jobs)
     return 0 if folders[0].status == "complete" else FAILED
 
 

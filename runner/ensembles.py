@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from runner.command.streams import lasting_streams
 from runner.command.terminal import out, tell_problems
 from runner.errors import MISTAKES, ConfigError
 from runner.runs.folder import RunFolder
@@ -20,6 +21,7 @@ from runner.studies.evidence import Evidence
 from runner.studies.record import RECORD
 
 
+@lasting_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0; 2 a member is missing, damaged or does not fit."""
     parser = argparse.ArgumentParser(

@@ -22,7 +22,7 @@ class CheckpointError(RuntimeError):
 
 
 class Stopped(BaseException):
-    """A run of a sweep failed, and fail_fast=true."""
+    """A sweep or study ends early, because runs failed."""
 
 
 def one_line(error: BaseException) -> str:

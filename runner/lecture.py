@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from runner import __main__ as runner
+from runner.command.streams import lasting_streams
 from runner.command.terminal import out, tell_problems
 from runner.config.mistakes import nearest
 from runner.errors import MISTAKES
@@ -49,9 +50,10 @@ STUDIES = (
     "batch_norm_less_regularization",
     "batch_norm_shift",
 )
-INTERRUPTED = (130, 143)
+INTERRUPTED = (129, 130, 143)
 
 
+@lasting_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: those of python -m runner; the largest of all studies."""
     parser = argparse.ArgumentParser(

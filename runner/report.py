@@ -11,15 +11,18 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from runner.command.streams import lasting_streams
 from runner.command.terminal import out, tell_problems
 from runner.errors import MISTAKES
 from runner.reporting.content import cautions, write_report
+from runner.runs.lock import locked
 from runner.studies.evidence import Evidence
 from runner.studies.verdicts import Verdict, judge, numbers_behind
 
 COLORS = {"confirmed": "green", "refuted": "red", "undecided": "yellow"}
 
 
+@lasting_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0; 2 no study in the folder, or a damaged one; 3 the verdicts do without some runs."""
     parser = argparse.ArgumentParser(
@@ -49,7 +52,8 @@ def tell_verdicts(evidence: Evidence) -> None:
     out.print(table)
     for caution in cautions(evidence):
         out.print(f"Note: {caution}")
-    out.print(f"Report: {write_report(evidence, verdicts)}")
+    with locked(evidence.folder, timeout=-1):  # another process may carry out the same study
+        out.print(f"Report: {write_report(evidence, verdicts)}")
 
 
 def in_color(verdict: Verdict) -> Text:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from conftest import Finished
 
@@ -70,6 +71,8 @@ def start(folder: Path, *arguments: str, fault: Fault | None = None) -> Child:
     folder.mkdir(parents=True, exist_ok=True)
     number = len(list(folder.glob("*.out")))
     out, err = folder / f"{number}.out", folder / f"{number}.err"
+    out.touch()
+    err.touch()
     process = SERVER.Process(target=_child, args=(folder, arguments, fault, out, err))
     process.start()
     return Child(process, out, err)
@@ -103,3 +106,17 @@ def at_step(number: int, signal_number: int = signal.SIGKILL) -> None:
         original(module, number)
 
     RunsModule.step = step  # type: ignore[method-assign]
+
+
+def seeds_fail(seeds: tuple[int, ...], error: BaseException) -> None:
+    """The networks of these seeds cannot be built."""
+    from runner.training import plan, train
+
+    original = train.build_run
+
+    def build_run(config: Any) -> Any:
+        if config.seed in seeds:
+            raise error
+        return original(config)
+
+    train.build_run = plan.build_run = build_run

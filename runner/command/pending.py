@@ -4,17 +4,20 @@ import errno
 import gc
 import os
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from runner.command import terminal
 from runner.command.compose import composing
 from runner.command.request import Request
 from runner.command.run_files import RunLogs, logging_to, write_hydra
 from runner.config.schema import Config
-from runner.errors import LockedError, Stopped
+from runner.errors import LockedError, Stopped, one_line
 from runner.launch.basic import Basic
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.job import Job
+from runner.runs.lock import POLL_SECONDS, owner_of
 
 
 def train_pending(
@@ -23,13 +26,13 @@ def train_pending(
     sweep: bool,
     alone: bool = False,
     all_configs: Sequence[Config] = (),
-) -> int:
-    """Trains those jobs that are not finished yet and returns how many there were.
+) -> "Pending":
+    """Trains those jobs that are not finished yet, and returns them.
 
     Args:
         jobs: The runs.
         request: The command that they belong to.
-        sweep: Whether a run that fails stops no other.
+        sweep: Whether a run that fails stops no other, and one that another process trains is waited for.
         alone: One run after the other, because their seconds are compared.
         all_configs: What is to be trained later; its mistakes are reported now.
 
@@ -37,54 +40,115 @@ def train_pending(
         LockedError, CheckpointError: A single run cannot begin.
         Stopped: A run of a sweep failed, with fail_fast.
     """
-    pending = [job for job in jobs if not (job.config.resume and finished(job))]
-    if pending:
+    unfinished = [job for job in jobs if not (job.config.resume and finished(job))]
+    pending = Pending(unfinished, request, sweep, alone)
+    if unfinished:
         import_torch()
         from runner.training.build import prepare
 
-        prepare([*(job.config for job in pending), *all_configs])
-        reserve(pending, sweep)
-        train(pending, request, sweep, alone)
-    return len(pending)
+        prepare([*(job.config for job in unfinished), *all_configs])
+        check_writable(unfinished)
+        pending.carry_out()
+    return pending
 
 
-def train(jobs: Sequence[Job], request: Request, sweep: bool, alone: bool) -> None:
-    """Has the launcher train the jobs and reports each as it ends."""
-    launcher = request.settings.launcher if sweep and not alone else Basic()
-    logs = RunLogs([job.folder for job in jobs])
-    mode = "MULTIRUN" if sweep else "RUN"
-    faults: list[Exception] = []  # while reporting and recording; they stop no run
+class Pending:
+    """Runs that are not finished: this process trains those that no other one is training.
 
-    def ended(number: int, how: str) -> None:
-        job = jobs[number]
-        try:
-            logs.ended(job.folder, how)
-            if sweep:
-                place = len(jobs) - len(logs.open)
-                terminal.tell_finished(job, RunFolder(job.folder), place, len(jobs))
-            write_hydra(job, composer, mode)
-        except Exception as error:
-            faults.append(error)
-        if sweep:
-            stop_if_failed(job)
+    Several processes with the same command so divide its runs among them, and each ends with all results.
 
-    def refused(number: int, error: Exception) -> None:
-        if not sweep:
-            raise error
-        terminal.tell_problems(error)
-        stop_if_failed(jobs[number])
+    Args:
+        jobs: The runs.
+        request, sweep, alone: As for `train_pending`.
 
-    runs = [(job.config, job.folder) for job in jobs]
-    with composing(request.folders) as composer, logging_to(logs, request.settings.verbose):
-        try:
-            launcher.train(runs, terminal.tell, ended, refused)
-        except BaseException:
-            for job in jobs:
-                if RunFolder(job.folder).status == "interrupted":
-                    write_hydra(job, composer, mode)
-            raise
-    if faults:
-        raise faults[0]
+    Attributes:
+        refused: Why a run could not begin, by its folder.
+    """
+
+    def __init__(self, jobs: Sequence[Job], request: Request, sweep: bool, alone: bool) -> None:
+        self.jobs = jobs
+        self.request = request
+        self.sweep = sweep
+        self.launcher = request.settings.launcher if sweep and not alone else Basic()
+        self.refused: dict[Path, str] = {}
+        self.awaited: set[Path] = set()  # runs that another process was training
+        self.told: set[Path] = set()  # those of them that the user knows of
+        self.ended = 0
+
+    def carry_out(self) -> None:
+        """Trains what is free; waits for the rest, and trains what another process leaves unfinished."""
+        left = list(self.jobs)
+        while left:
+            owners = [owner_of(job.folder) if self.sweep else None for job in left]
+            held = [job for job, owner in zip(left, owners, strict=True) if owner]
+            self._tell_awaited(held, [owner for owner in owners if owner])
+            free = [job for job in left if job not in held]
+            theirs = [job for job in free if job.folder in self.awaited and finished(job)]
+            for job in theirs:
+                self._tell_end(job)
+            mine = [job for job in free if job not in theirs]
+            left = held + (self._train(mine) if mine else [])
+            if not free:
+                time.sleep(POLL_SECONDS)
+
+    def _tell_awaited(self, jobs: Sequence[Job], owners: Sequence[str]) -> None:
+        """Says once of each run that it is waited for, and who trains it."""
+        new: dict[str, list[Job]] = {}
+        for job, owner in zip(jobs, owners, strict=True):
+            if job.folder not in self.told:
+                new.setdefault(owner, []).append(job)
+        for owner, members in new.items():
+            terminal.tell_awaited(members, owner)
+        self.told |= {job.folder for job in jobs}
+        self.awaited |= self.told
+
+    def _train(self, jobs: Sequence[Job]) -> list[Job]:
+        """Has the launcher train runs, tells the end of each as it comes; those that were locked."""
+        logs = RunLogs([job.folder for job in jobs])
+        mode = "MULTIRUN" if self.sweep else "RUN"
+        faults: list[Exception] = []  # of telling and recording; they stop no run
+        locked: list[Job] = []
+
+        def ended(number: int, how: str) -> None:
+            job = jobs[number]
+            try:
+                logs.ended(job.folder, how)
+                self._tell_end(job)
+                write_hydra(job, composer, mode)
+            except Exception as error:
+                faults.append(error)
+            if self.sweep:
+                stop_if_failed(job)
+
+        def refused(number: int, error: Exception) -> None:
+            if not self.sweep:
+                raise error
+            if isinstance(error, LockedError):
+                self.awaited.add(jobs[number].folder)
+                locked.append(jobs[number])
+                return
+            self.refused[jobs[number].folder] = one_line(error)
+            terminal.tell_problems(error)
+            stop_if_failed(jobs[number])
+
+        runs = [(job.config, job.folder) for job in jobs]
+        verbose = self.request.settings.verbose
+        with composing(self.request.folders) as composer, logging_to(logs, verbose):
+            try:
+                self.launcher.train(runs, terminal.tell, ended, refused)
+            except BaseException:
+                for job in jobs:
+                    if RunFolder(job.folder).status == "interrupted":
+                        write_hydra(job, composer, mode)
+                raise
+        if faults:
+            raise faults[0]
+        return locked
+
+    def _tell_end(self, job: Job) -> None:
+        self.ended += 1
+        if self.sweep:
+            terminal.tell_finished(job, RunFolder(job.folder), self.ended, len(self.jobs))
 
 
 def stop_if_failed(job: Job) -> None:
@@ -93,11 +157,11 @@ def stop_if_failed(job: Job) -> None:
         raise Stopped(f"{terminal.described(job)} failed: stopped, because of fail_fast=true")
 
 
-def reserve(jobs: Sequence[Job], sweep: bool) -> None:
+def check_writable(jobs: Sequence[Job]) -> None:
     """Makes sure that the run folders can be written to.
 
     Raises:
-        LockedError: Another process is training a single run; a sweep leaves such a run out.
+        DataError: The lock of one is not a regular file.
         OSError: A folder cannot be made or written to.
     """
     for job in jobs:
@@ -105,13 +169,7 @@ def reserve(jobs: Sequence[Job], sweep: bool) -> None:
         above.mkdir(parents=True, exist_ok=True)
         if not os.access(above, os.W_OK):
             raise PermissionError(errno.EACCES, "cannot be written to", str(above))
-        try:
-            if not sweep or job.folder.exists():
-                with RunFolder(job.folder).lock():
-                    pass
-        except LockedError:
-            if not sweep:
-                raise
+        owner_of(job.folder)
 
 
 def import_torch() -> None:

@@ -2,7 +2,9 @@
 
 import csv
 import threading
+from collections.abc import Mapping, Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from runner.interrupts import Interrupted
 from runner.runs.files import write_atomically
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
+from runner.runs.lock import owner_of
 
 MAX_LINES = 6
 METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
@@ -106,8 +109,23 @@ def tell_finished(job: Job, folder: RunFolder, number_: int, total: int) -> None
     out.print(f"[{number_:{width}}/{total}] {described(job)}  {text}")
 
 
-def tell_sweep(jobs: list[Job], already: int) -> None:
-    """The table of a sweep, best validation accuracy first, with only what varies; also sweep.csv."""
+def tell_awaited(jobs: Sequence[Job], owner: str) -> None:
+    """Which runs are waited for, and who trains them."""
+    names = ", ".join(described(job) for job in jobs[:MAX_LINES])
+    if len(jobs) > MAX_LINES:
+        names += f" and {len(jobs) - MAX_LINES} more"
+    who = owner if len(jobs) == 1 else owner.replace("this run", "these runs")
+    err.print(f"Waiting for {names}: {who}")
+
+
+def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None = None) -> None:
+    """The table of a sweep, best validation accuracy first, with only what varies; also sweep.csv.
+
+    Args:
+        jobs: Its runs.
+        already: How many of them were finished before.
+        refused: Why a run could not begin, by its folder.
+    """
     rows = sorted((row_of(job) for job in jobs), key=rank)
     varying = [
         key
@@ -139,7 +157,9 @@ def tell_sweep(jobs: list[Job], already: int) -> None:
     for job in jobs:
         folder = RunFolder(job.folder)
         if folder.status not in (None, *FINISHED):
-            err.print(f"{folder.status}: {described(job)}: {folder.reason}; see {folder}")
+            reason = (refused or {}).get(job.folder) or folder.reason or owner_of(job.folder)
+            why = f"{reason}; " if reason else ""
+            err.print(f"{folder.status}: {described(job)}: {why}see {folder}")
     out.print(f"Table:   {path}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 

@@ -85,6 +85,18 @@ class Config(Option):
     @model_validator(mode="after")
     def _no_setting_is_ignored(self) -> "Config":
         problems = list(self.architecture.problems(self.regularizer))
+        if self.regularizer.batch_norm:
+            if self.batch_size.size == 1 and self.architecture.hidden:
+                problems.append(
+                    "regularizer.batch_norm needs more than one example in each batch;"
+                    " batch_size.size=1 (online); batch_size.size=2 or more, or"
+                    " regularizer.batch_norm=false"
+                )
+            if self.init.bias == "normal":
+                problems.append(
+                    "init.bias=normal: with regularizer.batch_norm hidden layers have no bias, but β,"
+                    " which begins as 0; init.bias=zeros"
+                )
         if self.schedule.warmup_epochs > self.epochs:
             problems.append(
                 f"schedule.warmup_epochs={self.schedule.warmup_epochs:g} is longer than"

@@ -12,6 +12,7 @@ from runner.runs.folder import FINISHED
 from runner.studies.evidence import Evidence
 from runner.studies.measuring import numbers_of, value_in
 from runner.studies.statistics import mean_interval
+from runner.studies.tuning import LEFT_OUT
 from runner.studies.verdicts import Verdict, count, numbers_behind
 
 
@@ -82,7 +83,7 @@ def cautions(evidence: Evidence) -> Iterator[str]:
         yield from (
             f"{name}: {note}"
             for note in arm.notes
-            if "border" in note and "extended to" not in note
+            if ("border" in note and "extended to" not in note) or LEFT_OUT in note
         )
     same: dict[tuple[str, ...], list[str]] = {}
     for name, arm in evidence.arms.items():

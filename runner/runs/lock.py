@@ -48,6 +48,23 @@ def locked(folder: Path, timeout: float = 0) -> Iterator[Identity]:
         lock.release()
 
 
+def owner_of(folder: Path) -> str | None:
+    """In words, who keeps other processes out of a folder; None if nobody does.
+
+    Raises:
+        DataError: .lock is not a regular file.
+    """
+    path = folder / ".lock"
+    try:
+        check_regular(path, path.lstat())
+        with FileLock(path, thread_local=False, blocking=False):
+            return None
+    except FileNotFoundError:
+        return None
+    except Timeout:
+        return _owner(folder)
+
+
 def identity_of(folder: Path) -> Identity | None:
     """The identity of the folder's lock file; None if there is none."""
     try:

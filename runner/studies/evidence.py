@@ -36,8 +36,9 @@ class Evidence:
 
     @property
     def failed(self) -> bool:
-        """Whether a run neither completed nor diverged."""
-        return bool(self.statuses().keys() - set(FINISHED))
+        """Whether a run, of tuning or of the comparison, neither completed nor diverged."""
+        runs = {run for arm in self.arms.values() for run in arm.all_runs}
+        return any(numbers_of(self.folder_of(run)).status not in FINISHED for run in runs)
 
     def run(self, arm: str, seed: int) -> RunFolder:
         return self.folder_of(self.arms[arm].runs[seed])

@@ -51,6 +51,11 @@ class Arm(Option):
     notes: list[str]
     runs: dict[int, RunName]
 
+    @property
+    def all_runs(self) -> list[RunName]:
+        """Those of tuning, too."""
+        return [*self.runs.values(), *(run for c in self.candidates for run in c.runs)]
+
 
 class Record(Option):
     """A study that was carried out.
@@ -102,7 +107,7 @@ class Record(Option):
             raise DataError(f"{path}: {_first_mistake(error)}"[:MAX_LINE]) from None
         home = folder.resolve()
         for arm in record.arms.values():
-            for run in [*arm.runs.values(), *(run for c in arm.candidates for run in c.runs)]:
+            for run in arm.all_runs:
                 if not (home / run).resolve().is_relative_to(home):
                     raise DataError(f"{path}: the run {run} is a link that leaves the folder")
         return record

@@ -1,25 +1,28 @@
 """Which values are tried next in each arm, and which of those tried are best.
 
 The grid of `tune` first, extended where its border is best; then the random draws of `refine` around the
-best. The test split chooses nothing.
+best. The test split chooses nothing. Values of which a run has no result are left out, and that is noted;
+values that diverge are a result, the worst one.
 """
 
 import random
 from collections.abc import Callable, Sequence
 from itertools import product
-from math import exp, inf, log
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
 from runner.command.terminal import out
 from runner.config.claims import parse_measure
 from runner.config.study import Study, key_of
-from runner.runs.folder import RunFolder
+from runner.errors import Stopped
+from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.combinations import Combination
 from runner.studies.measuring import formatted, value_in
 from runner.studies.record import Candidate
 
 EXTENSIONS = 2
+LEFT_OUT = "left out"
 
 
 class Tuning:
@@ -115,9 +118,29 @@ class Tuning:
     # Which is best
 
     def best(self, arm: str) -> Combination:
-        """The values of the best candidate, of the first among equals; {} where nothing was tuned."""
-        candidates = self.candidates[arm]
-        return dict(min(candidates, key=self._score).values) if candidates else {}
+        """The values of the best candidate, of the first among equals; {} where nothing was tuned.
+
+        Raises:
+            Stopped: Values were tried, but none of them has a result.
+        """
+        if not self.candidates[arm]:
+            return {}
+        ranked = self._ranked(arm)
+        if not ranked:
+            tried = len(self.candidates[arm])
+            raise Stopped(
+                f"{arm}: none of {tried} values tried has a result; nothing to choose from"
+            )
+        return dict(ranked[0].values)
+
+    def _ranked(self, arm: str) -> list[Candidate]:
+        """The candidates that have a result, the best first."""
+        return sorted((c for c in self.candidates[arm] if not self._lacking(c)), key=self._score)
+
+    def _lacking(self, candidate: Candidate) -> list[RunFolder]:
+        """Its runs that neither completed nor diverged."""
+        folders = [RunFolder(self.folder / run) for run in candidate.runs]
+        return [folder for folder in folders if folder.status not in FINISHED]
 
     def _score(self, candidate: Candidate) -> tuple[float, float]:
         """The mean of `tune_by` over the tuning seeds, then of val/loss; lower is better."""
@@ -127,8 +150,7 @@ class Tuning:
     def _mean(self, candidate: Candidate, text: str) -> float:
         measure = parse_measure(text)
         values = [value_in(RunFolder(self.folder / run), measure) for run in candidate.runs]
-        worst = -inf if measure.higher_is_better else inf
-        return sum(worst if value is None else value for value in values) / len(values)
+        return sum(value for value in values if value is not None) / len(values)
 
     # What is noted
 
@@ -137,10 +159,15 @@ class Tuning:
         out.print(f"{arm}: {text}")
 
     def note_choice(self, arm: str, stage: str) -> None:
-        """Notes what is best after a stage, and by how much."""
-        found = sorted(self.candidates[arm], key=self._score)
-        if not found:
+        """Notes what is best after a stage, by how much, and what the stage had to leave out."""
+        if not self.candidates[arm]:
             return
+        for candidate in (c for c in self.candidates[arm] if c.stage == stage):
+            for folder in self._lacking(candidate)[:1]:
+                status = folder.status or "not trained"
+                self.note(arm, f"{stage}: {LEFT_OUT} {_in_words(candidate)}: {folder} {status}")
+        self.best(arm)
+        found = self._ranked(arm)
         measure = parse_measure(self.study.tune_by)
         values = [
             formatted(measure, self._mean(candidate, measure.text)) for candidate in found[:2]

@@ -9,13 +9,16 @@ from functools import cache
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
 from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import ConfigError
+from runner.options.architectures import Architecture, Shape
 from runner.options.data import Data
-from runner.options.layers import Dropout, layers
+from runner.options.layers import BatchNorm, Dropout, layers
+from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
 from runner.training.lightning import pl
 from runner.training.module import RunsModule
@@ -31,20 +34,62 @@ def prepare(configs: Iterable[Config]) -> None:
 
     Raises:
         DataError: A data file is missing or damaged.
-        ConfigError: A batch is larger than the training set, or there is no GPU to take.
+        ConfigError: A batch is larger than the training set, or too small to be normalised, or there is
+            no GPU to take.
     """
-    problems = {}
+    problems: dict[str, None] = {}
     for config in configs:
         if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
-            problems["trainer=gpu: torch sees no GPU here; trainer=auto or cpu runs on the CPU"] = 0
-        size, count = config.batch_size.size, len(examples.load(config.data).train)
-        if size != "full" and size > count:
+            problems["trainer=gpu: torch sees no GPU here; trainer=auto or cpu runs on the CPU"] = (
+                None
+            )
+        data = examples.load(config.data)
+        size, count = batch_size_of(config, data), len(data.train)
+        if size > count:
             problems[
                 f"batch_size.size={size}: the training set has {count} examples;"
                 " batch_size=full takes them all"
-            ] = 0
+            ] = None
+        elif (
+            config.regularizer.batch_norm
+            and count % size == 1 % size
+            and values_normalized(config.architecture, config.regularizer, data.shape) == 1
+        ):
+            problems[batch_of_one(size, count)] = None
     if problems:
         raise ConfigError(list(problems))
+
+
+def batch_of_one(size: int, count: int) -> str:
+    """Why batches of this size cannot be normalised, and which could."""
+    if count == 1:
+        found, remedy = "the training set has 1 example", "data.train_size=2 or more"
+    else:
+        found = (
+            f"{count} examples leave one over for the last batch" if size > 1 else "it holds one"
+        )
+        other = next(n for n in range(size + 1, count + 1) if count % n != 1)
+        remedy = f"batch_size.size={other}"
+    return (
+        f"regularizer.batch_norm needs more than one example in each batch; batch_size.size={size}:"
+        f" {found}; {remedy} or regularizer.batch_norm=false"
+    )
+
+
+@cache
+def values_normalized(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> int:
+    """The fewest values of one example that a batch normalisation of a network averages over.
+
+    One in a fully connected layer, and the pixels of the map in a convolution.
+    """
+    found: list[int] = []
+    with torch.device("meta"), torch.no_grad():  # shapes alone
+        network = architecture.build(shape, 2, regularizer)
+        for module in network.modules():
+            if isinstance(module, BatchNorm):
+                module.register_forward_pre_hook(lambda _, z: found.append(z[0][0, 0].numel()))
+        network(torch.zeros(2, *shape))
+    return min(found)
 
 
 def build_run(config: Config) -> Run:
@@ -137,6 +182,8 @@ def lightning_trainer(
         os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1"
     return pl.Trainer(
         max_epochs=epochs,
+        # Else it takes a run inside a Slurm job for one of the job's tasks, or warns where there is an srun.
+        plugins=[LightningEnvironment()],
         accelerator=settings.accelerator,
         devices=1,
         precision=settings.precision,

@@ -164,12 +164,18 @@ def train_piece(
         records: dict[int, RunRecord] = {}
         try:
             for number in piece.runs:
-                folder = RunFolder(assignments[number][1])
+                config, path = assignments[number]
+                folder, lock = RunFolder(path), files.enter_context(ExitStack())
                 try:
-                    files.enter_context(folder.lock())
-                    folders[number] = folder
+                    lock.enter_context(folder.lock())
                 except LockedError as error:
                     yield Refused(number, error)
+                    continue
+                if config.resume and folder.status in FINISHED:  # by another process, just now
+                    lock.close()
+                    yield Ended(number)
+                else:
+                    folders[number] = folder
             up_to = last_common_epoch(folders.values()) if piece.again else None
             for number, folder in folders.items():
                 try:

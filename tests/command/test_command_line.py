@@ -52,9 +52,44 @@ MISTAKES = [
     (["architecture=nin", "architecture.head=fc_dropout"], ["needs regularizer.dropout above 0"]),
     (["architecture=nin", "architecture.hidden=[3]"], ["architecture.hidden"]),
     (["schedule.warmup_epochs=40"], ["schedule.warmup_epochs=40 is longer than epochs=30"]),
+    (["architecture.hidden=[0]"], ["architecture.hidden=[0]: must be greater than or equal to 1"]),
+    (
+        ["architecture=convnet", "architecture.channels=[8,-1]"],
+        ["architecture.channels=[8,-1]: must be greater than or equal to 1"],
+    ),
+    (
+        ["architecture=nin", "architecture.width=0"],
+        ["architecture.width=0: must be greater than 0"],
+    ),
+    (
+        ["regularizer=batch_norm", "batch_size=online"],
+        ["batch_norm needs more than one example in each batch", "batch_size.size=2 or more"],
+    ),
+    (
+        ["regularizer=batch_norm", "init.bias=normal"],
+        ["init.bias=normal: with regularizer.batch_norm hidden layers have no bias", "zeros"],
+    ),
     (["outputs/none/config.yaml"], ["outputs/none/config.yaml", "No such file"]),
     # what only the data and the machine can tell
     (["batch_size.size=5000"], ["batch_size.size=5000: the training set has 1024 examples"]),
+    (
+        ["regularizer=batch_norm", "batch_size.size=33"],
+        ["batch_size.size=33: 1024 examples leave one over for the last batch; batch_size.size=34"],
+    ),
+    (
+        ["regularizer=batch_norm", "batch_size=full", "data.train_size=1"],
+        ["the training set has 1 example; data.train_size=2 or more"],
+    ),
+    (
+        [
+            "regularizer=batch_norm",
+            "architecture=convnet",
+            "architecture.hidden=[]",
+            "architecture.channels=[4,4,4,4]",  # 8 × 8 pixels, halved three times
+            "batch_size=online",
+        ],
+        ["batch_size.size=1: it holds one; batch_size.size=2"],
+    ),
     (["data.train_size=9999"], ["data.train_size=9999: only 1024 examples"]),
     (["data.val_size=5000"], ["data.val_size=5000 leaves no training examples"]),
     (["data.classes=[3]"], ["data.classes=[3]: needs at least 2 items, found [3]"]),

@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from conftest import Command
-from processes import SERVER, TINY, Child, at_step, run, start
+from processes import SERVER, TINY, Child, at_step, run, seeds_fail, start
 
 from runner import ensembles
 from runner.runs.folder import RunFolder
@@ -57,20 +57,6 @@ def only_folder(root: Path) -> RunFolder:
 
 
 # Faults
-
-
-def seeds_fail(seeds: tuple[int, ...], error: BaseException) -> None:
-    """The networks of these seeds cannot be built."""
-    from runner.training import plan, train
-
-    original = train.build_run
-
-    def build_run(config: Any) -> Any:
-        if config.seed in seeds:
-            raise error
-        return original(config)
-
-    train.build_run = plan.build_run = build_run
 
 
 def breaks_at(step: int) -> None:
@@ -423,6 +409,24 @@ def test_a_part_that_is_deleted_is_not_made_anew(tmp_path: Path, part: str) -> N
 def only_running(root: Path) -> RunFolder:
     (path,) = (p for p in root.glob("outputs/runs/*-*") if RunFolder(p).status == "running")
     return RunFolder(path)
+
+
+def inside_a_slurm_job(bin_folder: Path) -> None:
+    os.environ |= {
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1",
+        "SLURM_NODEID": "1", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "n1",
+    }  # fmt: skip
+
+
+def test_a_run_is_no_task_of_the_slurm_job_that_it_is_started_in(tmp_path: Path) -> None:
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\nexit 1\n")
+    srun.chmod(0o755)
+    ended = run(tmp_path, "epochs=1", *TINY, fault=partial(inside_a_slurm_job, srun.parent))
+    assert (ended.code, ended.err) == (0, "")
+    assert only_folder(tmp_path).status == "complete"
 
 
 # Sweeps

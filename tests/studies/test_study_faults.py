@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import TINY, at_step, run, start
-from test_faults import seeds_fail
+from processes import TINY, at_step, run, seeds_fail, start
 
 from runner.runs.folder import RunFolder
 from runner.studies.verdicts import judge
