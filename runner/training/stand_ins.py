@@ -40,8 +40,11 @@ class StandIn(ModuleType):
         askers, answer = self._answers.get(name, ((), None))
         if any(f"{asking}.".startswith(f"{asker}.") for asker in askers):
             return Later(self.__name__, name) if answer is None else answer
-        imported(self.__name__)
-        return getattr(__import__(self.__name__, fromlist=[name]), name)
+        module = imported(self.__name__)
+        submodule = f"{self.__name__}.{name}"
+        if not hasattr(module, name) and hasattr(module, "__path__") and find_spec(submodule):
+            import_module(submodule)  # `from module import submodule`
+        return getattr(module, name)
 
     def __dir__(self) -> list[str]:
         return dir(imported(self.__name__))

@@ -67,6 +67,7 @@ class Own(torchmetrics.Metric):
 """,
     "torchmetrics' module of plots": """
 import torchmetrics
+assert not hasattr(torchmetrics.utilities.plot, "no_such_name")
 assert torchmetrics.utilities.plot.trim_axs
 from torchmetrics.utilities.plot import plot_confusion_matrix
 assert plot_confusion_matrix.__module__ == "torchmetrics.utilities.plot"
@@ -114,6 +115,17 @@ assert issubclass(OptimizedModule, torch.nn.Module)
 assert disable.__module__ == graph_break.__module__ == "torch._dynamo.decorators"
 assert torch._dynamo is sys.modules["torch._dynamo"] and torch._dynamo.__file__
 torch._dynamo.reset()
+""",
+    "a submodule": """
+from torch._dynamo import debug_utils
+assert debug_utils.__name__ == "torch._dynamo.debug_utils"
+import torch
+try:
+    torch._dynamo.no_such_name
+except AttributeError:
+    pass
+else:
+    raise AssertionError
 """,
     "torch._dynamo looked for": """
 import inspect, torch
