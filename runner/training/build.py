@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
 from runner.config.schema import Config
@@ -20,7 +19,7 @@ from runner.options.data import Data
 from runner.options.layers import BatchNorm, Dropout, layers
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
-from runner.training.lightning import pl
+from runner.training.lightning import LightningEnvironment, pl
 from runner.training.module import RunsModule
 from runner.training.run import Run, tensors_of
 

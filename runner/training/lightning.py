@@ -57,5 +57,6 @@ with left_out(
     }
 ):
     import pytorch_lightning as pl
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-__all__ = ["pl"]
+__all__ = ["LightningEnvironment", "pl"]

@@ -119,7 +119,10 @@ def test_a_folder_without_sums_that_is_cut(finished: RunFolder, name: str) -> No
     rewrite(finished.path / "status.json", lambda status: status.pop("sha256"))
     assert everything(job)
     path = finished.path / name
-    for changed in cuts(path.read_bytes()):
+    whole = path.read_bytes()
+    for changed in cuts(whole):
+        if changed == whole.rstrip():
+            continue  # nothing is missing but the end of the line
         path.write_bytes(changed)
         found, lines = tried(partial(everything, job))
         assert found is None and len(lines) == 1 and finished.path.name in lines[0]

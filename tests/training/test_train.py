@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
     short = [config.model_copy(update={"epochs": 2}) for config in configs]
     for i, config in enumerate(short):
         config = config.model_copy(update={"schedule": configs[i].schedule})
-        alone(config, tmp_path / f"{i}")
+        alone(config, tmp_path / f"{i}").write_status("interrupted", epoch=2)
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     train_all(jobs, print, width=3)
     for i, (config, path) in enumerate(jobs):
