@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-# TensorBoard's own writer: torch's takes 0.2 times `import torch` to import.
+# TensorBoard's own writer: torch's adds graphs, ONNX and a projector to it, and 0.03 times `import torch`.
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto

@@ -35,7 +35,7 @@ def traced(function: Callable[..., Any], *examples: Any) -> GraphModule:
     Raises:
         ValueError: The function asks for a value in a tensor, which may be another one at each call.
     """
-    # torch's make_fx does this too, but imports torch._dynamo and sympy: 0.8 times `import torch`.
+    # torch's make_fx does this too, but imports torch._dynamo and sympy: 0.9 times `import torch`.
     with TRACING:
         recording = Recording()
         inputs = [recording.input(example) for example in examples]

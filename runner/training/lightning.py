@@ -1,4 +1,4 @@
-"""Lightning, imported without what a run does not need: in 1.3 times `import torch` instead of 2.8.
+"""Lightning, imported without what a run does not need: in 1.3 times `import torch` instead of 3.1.
 
 Everything here imports `pl` from this module. Lightning's own import brings along scipy.signal and
 matplotlib (torchmetrics' audio and plots) and torch._dynamo, with sympy, FSDP and ONNX (for a single
