@@ -1,3 +1,3 @@
 """A declarative experiment runner for the foundations of deep learning."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
