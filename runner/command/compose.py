@@ -23,13 +23,12 @@ from runner.command.interpolations import cut, problems_in
 from runner.command.overrides import apply, combinations, values_of, written
 from runner.command.permitted import CHOICE, LAUNCHERS, HydraSettings, problem_with, settings_of
 from runner.command.yaml_files import Source
+from runner.config.defaults import CONF
 from runner.config.mistakes import check, nearest
 from runner.config.schema import Config
 from runner.errors import ConfigError, summary
 from runner.runs.job import Job
 
-HERE = Path(__file__).parents[1]
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 # Hydra's parser takes up to a second for such a word, and for a longer one more than in proportion.
 LONGEST_WORD = 10_000
 MOST_INTERPOLATIONS = 100
