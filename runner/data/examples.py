@@ -18,29 +18,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, channels, height, width) uint8 and labels (n,) int64, in [0, classes)."""
+    """Images (n, channels, height, width) and what is known of each.
+
+    Images are uint8, or float32 where features are not bytes. Targets are the number of each one's
+    class, (n,) int64, or values, (n,) float32, where the data have no classes.
+    """
 
     images: "Tensor"
-    labels: "Tensor"
+    targets: "Tensor"
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Three splits, and the map from a stored image to a network's input: image·scale + shift.
 
-    `scale` and `shift` are float32 and have shape () or (channels, height, width).
+    `class_names` is None where the targets are values. `scale` and `shift` are float32 and have shape () or (channels, height, width).
     """
 
     train: Split
     val: Split
     test: Split
-    classes: int
+    class_names: tuple[str, ...] | None
     scale: "Tensor"
     shift: "Tensor"
     augment: bool
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        assert self.class_names is not None
+        return len(self.class_names)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -59,7 +69,7 @@ class Dataset:
         size = sum(split.images.nbytes for split in splits.values())
         if device.type != "cuda" or size < torch.cuda.mem_get_info(device)[0] / 2:
             for name, split in splits.items():
-                splits[name] = Split(split.images.to(device), split.labels.to(device))
+                splits[name] = Split(split.images.to(device), split.targets.to(device))
         return replace(self, **splits, scale=self.scale.to(device), shift=self.shift.to(device))
 
 
@@ -97,7 +107,7 @@ def batch(data: Dataset, examples: "Tensor", crops: "Tensor | None") -> "tuple[T
     images = data.train.images.index_select(0, numbers)
     if crops is not None:
         images = crop_flip(images, crops.flatten(0, 1))
-    targets = data.train.labels.index_select(0, numbers).view(examples.shape)
+    targets = data.train.targets.index_select(0, numbers).view(examples.shape)
     inputs = data.inputs(images.to(device))
     return inputs.unflatten(0, examples.shape), targets.to(device)
 
@@ -153,8 +163,9 @@ def load(data: Data) -> Dataset:
         if len(split) == 0:
             raise DataError(f"data.classes={list(data.classes or ())} leaves no {name} examples")
     scale, shift = _standardization(train.images, raw.maximum, data.standardize)
-    classes = len(data.classes) if data.classes else int(raw.train_labels.max()) + 1
-    return Dataset(train, val, test, classes, scale, shift, augment=data.augment == "crop_flip")
+    numbers = data.classes or range(int(raw.train_labels.max()) + 1)
+    names = tuple(str(number) for number in numbers)
+    return Dataset(train, val, test, names, scale, shift, augment=data.augment == "crop_flip")
 
 
 @cache
@@ -187,12 +198,12 @@ def _subset(train: Split, size: float) -> Split:
                 f"data.train_size={size}: only {len(train)} examples are left to train on"
             )
         return train
-    rank = torch.zeros_like(train.labels)
-    for label in range(int(train.labels.max()) + 1):
-        of_class = train.labels == label
+    rank = torch.zeros_like(train.targets)
+    for label in range(int(train.targets.max()) + 1):
+        of_class = train.targets == label
         rank[of_class] = torch.arange(int(of_class.sum()))
     first = torch.argsort(rank, stable=True)[:count]
-    return Split(train.images[first], train.labels[first])
+    return Split(train.images[first], train.targets[first])
 
 
 def _standardization(images: "Tensor", maximum: int, kind: str) -> "tuple[Tensor, Tensor]":

@@ -79,7 +79,7 @@ class RunsModule(pl.LightningModule):
         self.logits_RNK = torch.empty(shape, device=self.at)
         self.logits: dict[str, list[Tensor]] = {"val": [], "test": []}
         # The order of the examples in this epoch, and how they are cropped.
-        where = data.train.labels.device
+        where = data.train.targets.device
         self.order_RN = torch.zeros(shape[:2], dtype=torch.long, device=where)
         self.crops_RN = (
             torch.zeros(*shape[:2], 3, dtype=torch.long, device=where) if data.augment else None
@@ -195,7 +195,7 @@ class RunsModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Hands each run its state and the metrics of the epoch."""
-        labels_RN = self.data.train.labels[self.order_RN].to(self.at)
+        labels_RN = self.data.train.targets[self.order_RN].to(self.at)
         train = loss_and_accuracy(self.loss, self.logits_RNK, labels_RN)
         val = self._measured("val", self.data.val)
         measured = torch.cat([val, train, self.first_broken_steps()[None]]).T.tolist()  # read once
@@ -232,7 +232,7 @@ class RunsModule(pl.LightningModule):
             for part in self.val_dataloader():
                 self.validation_step(part, 0)
             logits_RNK = self.evaluate(self.data.train, slice(0, EVALUATION_BATCH))
-        labels = self.data.train.labels[:EVALUATION_BATCH].to(self.at)
+        labels = self.data.train.targets[:EVALUATION_BATCH].to(self.at)
         train = loss_and_accuracy(self.loss, logits_RNK, labels)
         measured = torch.cat([train, self._measured("val", self.data.val)])
         for run, numbers in zip(self.runs, measured.T.tolist(), strict=True):
@@ -245,14 +245,14 @@ class RunsModule(pl.LightningModule):
 
     def first_examples(self, count: int) -> tuple[Tensor, Tensor]:
         """Inputs (n, channels, height, width) and targets (n,) of the first training examples."""
-        images, labels = self.data.train.images[:count], self.data.train.labels[:count]
+        images, labels = self.data.train.images[:count], self.data.train.targets[:count]
         return self.data.inputs(images.to(self.at)), labels.to(self.at)
 
     def _measured(self, name: str, split: Split) -> Tensor:
         """Loss and accuracy (2, runs) of all logits of a split, which are then forgotten."""
         logits_RNK = torch.cat(self.logits[name], dim=1)
         self.logits[name].clear()
-        return loss_and_accuracy(self.loss, logits_RNK, split.labels.to(self.at))
+        return loss_and_accuracy(self.loss, logits_RNK, split.targets.to(self.at))
 
     def first_broken_steps(self) -> Tensor:
         """The first step of the epoch, from 1, after which something was not finite, or 0: (runs,)."""

@@ -69,7 +69,7 @@ class Recorder:
 
     def complete(self, module: RunsModule) -> None:
         """The runs are trained and tested."""
-        labels = module.data.test.labels.cpu().numpy()
+        labels = module.data.test.targets.cpu().numpy()
         for run, probabilities_NK in zip(module.runs, module.predictions_RNK.cpu(), strict=True):
             self.records[run].complete(
                 run.metrics, probabilities_NK.numpy(), labels, *module.described

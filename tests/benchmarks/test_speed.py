@@ -71,7 +71,7 @@ def real_epoch(config: Config, folder: Path) -> float:
 def written_by_hand(config: Config, network: nn.Module, optimizer: torch.optim.Optimizer) -> float:
     """Seconds of one epoch of the loop that one writes without a framework, on the same tensors."""
     data = on_device(config.data, torch.device("cpu"))
-    images, labels = data.train.images, data.train.labels
+    images, labels = data.train.images, data.train.targets
     start = time.perf_counter()
     for indices in torch.randperm(len(labels)).split(64)[:-1]:
         logits = network(images[indices].flatten(1).float() / 255)

@@ -70,7 +70,7 @@ def test_splits() -> None:
         (dataset.test, raw.test_images, raw.test_labels),
     ):
         np.testing.assert_array_equal(split.images, images)
-        np.testing.assert_array_equal(split.labels, labels)
+        np.testing.assert_array_equal(split.targets, labels)
 
 
 def test_same_settings_share_one_copy() -> None:
@@ -88,22 +88,22 @@ def test_classes_are_renumbered_in_the_given_order() -> None:
     for split in ("train", "val", "test"):
         kept, full = getattr(dataset, split), getattr(everything, split)
         pairs = [
-            (i, (7, 0, 3).index(y)) for i, y in enumerate(full.labels.tolist()) if y in (7, 0, 3)
+            (i, (7, 0, 3).index(y)) for i, y in enumerate(full.targets.tolist()) if y in (7, 0, 3)
         ]
-        assert kept.labels.tolist() == [label for _, label in pairs]
+        assert kept.targets.tolist() == [label for _, label in pairs]
         assert torch.equal(kept.images, full.images[[i for i, _ in pairs]])
 
 
 @pytest.mark.parametrize(("size", "n"), [(10, 10), (57, 57), (0.25, 256), (1e-9, 1), (1023, 1023)])
 def test_train_size_takes_classes_in_turns(size: float, n: int) -> None:
     full, subset = load(data()).train, load(data(train_size=size)).train
-    labels = full.labels.tolist()
+    labels = full.targets.tolist()
     turn = [labels[:i].count(label) for i, label in enumerate(labels)]
     chosen = sorted(range(1024), key=lambda i: (turn[i], i))[:n]
-    assert subset.labels.tolist() == [labels[i] for i in chosen]
+    assert subset.targets.tolist() == [labels[i] for i in chosen]
     assert torch.equal(subset.images, full.images[chosen])
     if n == 10:
-        assert sorted(subset.labels.tolist()) == list(range(10))
+        assert sorted(subset.targets.tolist()) == list(range(10))
 
 
 def test_standardization() -> None:
@@ -173,7 +173,7 @@ def test_a_batch_has_the_examples_of_each_run() -> None:
     assert (inputs.shape, targets.shape) == ((2, 7, 2, 8, 16), (2, 7))
     for run in (0, 1):
         assert torch.equal(inputs[run], batch(dataset, orders[run, None], None)[0][0])
-        assert torch.equal(targets[run], dataset.train.labels[orders[run]])
+        assert torch.equal(targets[run], dataset.train.targets[orders[run]])
 
 
 def test_crop_flip() -> None:

@@ -106,18 +106,18 @@ def by_hand(config: Config) -> tuple[dict[str, Tensor], History]:
             logits = network(data.inputs(data.train.images[numbers]))
             penalty = sum(l1 * w.abs().sum() + l2 / 2 * (w * w).sum() for w in weights(network))
             optimizer.zero_grad()
-            (config.loss(logits, data.train.labels[numbers]) + penalty).backward()
+            (config.loss(logits, data.train.targets[numbers]) + penalty).backward()
             share = factor(config.schedule, epoch * steps + number, steps, config.epochs)
             optimizer.param_groups[0]["lr"] = config.optimizer.lr * share
             optimizer.step()
             limit(network, config.regularizer.max_norm)
-            seen.append((logits.detach(), data.train.labels[numbers]))
+            seen.append((logits.detach(), data.train.targets[numbers]))
         network.eval()
         with torch.no_grad():
             val = network(data.inputs(data.val.images))
         train = tuple(map(torch.cat, zip(*seen, strict=True)))
         history.append(
-            measured("val", config, val, data.val.labels)
+            measured("val", config, val, data.val.targets)
             | measured("train", config, *train)
             | {"lr": optimizer.param_groups[0]["lr"]}
         )
@@ -237,7 +237,7 @@ def test_initial_weights_and_batches_are_those_of_the_run() -> None:
         numbers = epoch_order(data, config.seed, 0)[places]
         images = crop_flip(data.train.images[numbers], epoch_crops(data, config.seed, 0)[places])
         assert torch.equal(inputs[row], data.inputs(images))
-        assert torch.equal(targets[row], data.train.labels[numbers])
+        assert torch.equal(targets[row], data.train.targets[numbers])
 
 
 def stop() -> None:
