@@ -15,7 +15,6 @@ from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import ConfigError
 from runner.options.architectures import Architecture, Shape
-from runner.options.data import Data
 from runner.options.layers import BatchNorm, Dropout, layers
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
@@ -133,7 +132,7 @@ def build_module(
 ) -> RunsModule:
     """The module of runs that can be trained as one, on a device."""
     config = configs[0]
-    data = on_device(config.data, device)
+    data = on_device(examples.load(config.data), device)
     return RunsModule(
         runs=runs,
         template=template(configs, data).to(device),
@@ -160,9 +159,9 @@ def template(configs: Sequence[Config], data: examples.Dataset) -> nn.Module:
 
 
 @cache
-def on_device(data: Data, device: torch.device) -> examples.Dataset:
+def on_device(data: examples.Dataset, device: torch.device) -> examples.Dataset:
     """A data set where it is computed with, shared by all runs of this process."""
-    return examples.load(data).to(device)
+    return data.to(device)
 
 
 def lightning_trainer(

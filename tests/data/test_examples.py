@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from runner.data.examples import (
     Dataset,
@@ -20,19 +20,22 @@ from runner.data.examples import (
     load,
     slices,
 )
-from runner.data.files import load_raw
+from runner.data.files import bundled
+from runner.data.sets import Data
+from runner.data.tables import read_digits
 from runner.errors import DataError
-from runner.options.data import Data
+from runner.options.data import DataSource
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 FILES = sorted((REPOSITORY / "conf" / "data").glob("*.yaml"))
 
 
-def data(name: str = "digits", **settings: Any) -> Data:
+def data(name: str = "digits", **settings: Any) -> DataSource:
     """conf/data/<name>.yaml with some settings replaced."""
     values = yaml.safe_load((REPOSITORY / "conf" / "data" / f"{name}.yaml").read_text())
-    return Data(**values | settings)
+    found: DataSource = TypeAdapter(Data).validate_python(values | settings)
+    return found
 
 
 def batches(dataset: Dataset, batch_size: int, seed: int = 0, epoch: int = 0) -> list[Any]:
@@ -52,7 +55,8 @@ def tiny(examples: int = 30, shape: tuple[int, ...] = (2, 8, 16), augment: bool 
     random = torch.Generator().manual_seed(0)
     images = torch.randint(1, 256, (examples, *shape), dtype=torch.uint8, generator=random)
     split = Split(images, torch.arange(examples))
-    return Dataset(split, split, split, 10, torch.tensor(1 / 255), torch.tensor(0.0), augment)
+    names = tuple(map(str, range(examples)))
+    return Dataset(split, split, split, names, torch.tensor(1 / 255), torch.tensor(0.0), augment)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -61,13 +65,13 @@ def test_files(file: Path) -> None:
 
 
 def test_splits() -> None:
-    dataset, raw = load(data()), load_raw("digits", None)
+    dataset, raw = load(data()), read_digits(bundled("digits.csv.gz"))
     assert [len(s) for s in (dataset.train, dataset.val, dataset.test)] == [1024, 300, 473]
     assert (dataset.shape, dataset.classes, dataset.augment) == ((1, 8, 8), 10, False)
     for split, images, labels in (
-        (dataset.train, raw.train_images[:1024], raw.train_labels[:1024]),
-        (dataset.val, raw.train_images[1024:], raw.train_labels[1024:]),
-        (dataset.test, raw.test_images, raw.test_labels),
+        (dataset.train, raw.train_images[:1024], raw.train_targets[:1024]),
+        (dataset.val, raw.train_images[1024:], raw.train_targets[1024:]),
+        (dataset.test, raw.test_images, raw.test_targets),
     ):
         np.testing.assert_array_equal(split.images, images)
         np.testing.assert_array_equal(split.targets, labels)
