@@ -19,6 +19,7 @@ REQUIRED = ("x_train", "y_train", "x_test", "y_test")
 OPTIONAL = ("x_val", "y_val", "class_names")
 EXPECTED = f"arrays {', '.join(REQUIRED)}, and no more than {', '.join(OPTIONAL)} besides"
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+LAST_CHARACTER = 0x10FFFF
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError, TypeError,
 )  # fmt: skip
@@ -116,6 +117,10 @@ def _array(archive: zipfile.ZipFile, name: str) -> Array:
         data = file.read()  # to the end, where its checksum is compared
     if not size:
         raise ValueError(f"{name} of shape {shape}: nothing in it")
+    if dtype.kind == "U":
+        points = np.frombuffer(data, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if ((points > LAST_CHARACTER) | ((points >= 0xD800) & (points < 0xE000))).any():
+            raise ValueError(f"{name} with what is no character")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if column_major else "C").copy("C")
 
 

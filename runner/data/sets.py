@@ -181,7 +181,8 @@ class Csv(DataSource):
         target: The target's column: its name, or its number from 1.
         target_kind: What the target is: classes, whatever is written there, or values to be predicted.
         header: Whether the first row names the columns; auto: if none of its cells is a number.
-        delimiter: What stands between cells; auto takes the commonest of , ; and tab in the first row.
+        delimiter: What stands between cells; auto takes the commonest of comma,
+            semicolon and tab in the first row.
         test_path: A file of the same columns for testing; null splits some off.
         test_size: Without test_path: examples that are for testing, a number or a fraction, drawn from each
             class alike. null: a fifth.
@@ -195,7 +196,7 @@ class Csv(DataSource):
     target: Count | str | None
     target_kind: Literal["classes", "values"]
     header: Literal["auto"] | bool
-    delimiter: Literal["auto", ",", ";", "\t", "|", " "]
+    delimiter: Literal["auto", "comma", "semicolon", "tab", "space"]
     test_path: str | None
     test_size: Part | None
     split_seed: Seed

@@ -42,6 +42,13 @@ def prepare(configs: Iterable[Config]) -> None:
                 None
             )
         data = examples.load(config.data)
+        if not fits(config.architecture, config.regularizer, data.shape):
+            _, height, width = data.shape
+            problems[
+                f"architecture.name={config.architecture.name}: its pooling leaves nothing of images of"
+                f" {height}×{width} (data={config.data.name}); architecture=mlp or convnet takes any size"
+            ] = None
+            continue
         size, count = batch_size_of(config, data), len(data.train)
         if size > count:
             problems[
@@ -88,6 +95,18 @@ def values_normalized(architecture: Architecture, regularizer: Regularizer, shap
                 module.register_forward_pre_hook(lambda _, z: found.append(z[0][0, 0].numel()))
         network(torch.zeros(2, *shape))
     return min(found)
+
+
+@cache
+def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> bool:
+    """Whether a network can take images of a shape."""
+    try:
+        with torch.device("meta"), torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            network = architecture.build(shape, 2, regularizer).eval()
+            network(torch.zeros(1, *shape))
+            return all(parameter.numel() for parameter in network.parameters())
+    except RuntimeError:  # what torch says of a map that has become too small
+        return False
 
 
 def build_run(config: Config) -> Run:

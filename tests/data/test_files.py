@@ -189,6 +189,20 @@ def test_cifar10_records(tmp_path: Path) -> None:
             np.testing.assert_array_equal(image, pixels(3, 32, 32))
 
 
+def test_cifar100_records(tmp_path: Path) -> None:
+    """A byte for the coarse label comes before that for the class."""
+    records = [bytes([19, label]) + pixels(3072).tobytes() for label in (0, 99, 7)]
+    folder = tmp_path / "cifar-100-binary"
+    put(folder, {"train.bin": b"".join(records), "test.bin": records[1]})
+    raw = load_raw("cifar100", tmp_path)
+    assert raw.train_targets.tolist() == [0, 99, 7] and raw.test_targets.tolist() == [99]
+    np.testing.assert_array_equal(raw.train_images[2], pixels(3, 32, 32))
+    assert raw.class_names and raw.class_names[0] == "apple" and raw.class_names[99] == "worm"
+    put(folder, {"test.bin": bytes([1, 100]) + bytes(3072)})
+    with pytest.raises(DataError, match=r"(?s)test\.bin.*label 100.*0 to 99"):
+        load_raw("cifar100", tmp_path)
+
+
 def idx_header(*sizes: int, code: int = 8) -> bytes:
     return bytes([0, 0, code, len(sizes)]) + b"".join(size.to_bytes(4, "big") for size in sizes)
 
