@@ -165,7 +165,7 @@ def _load(source: DataSource, of: str) -> Dataset:
             source.classes and raw.class_names and class_numbers(source.classes, raw.class_names)
         )
     except ValueError as error:
-        raise DataError(f"data.classes: {error}") from None
+        raise DataError(f"data.classes={list(source.classes or ())}: {error}") from None
     if source.classes and raw.class_names is None:
         raise DataError(
             f"data.classes={list(source.classes)}: the targets of these data are values"

@@ -82,27 +82,37 @@ def check_root(root: str | Path | None) -> None:
         _root(root, "a folder, or data.root=null: this data set needs none")
 
 
-def own(path: str | None, key: str, expected: str) -> Path:
+def own(path: str | None, key: str, expected: str, folder: bool = False) -> Path:
     """A file or folder of the user's.
 
     Args:
         path: As it was given; relative to the working directory.
         key: The setting that names it.
         expected: What it should be.
+        folder: Whether it is a folder.
 
     Raises:
-        DataError: Nothing was given, or there is nothing of this name.
+        DataError: Nothing was given, there is nothing of this name, or something else.
     """
     if not path:
         raise DataError(f"{key}: not given; it names {expected}")
     try:
         found = Path(path).expanduser()
-        found.stat()
+        mode = found.stat().st_mode
     except FileNotFoundError:
         raise unexpected(f"{key}={path}", _nothing_at(found), expected) from None
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise unexpected(f"{key}={path}", reason, expected) from None
+    if not (stat.S_ISDIR if folder else stat.S_ISREG)(mode):
+        kind = (
+            "a folder"
+            if stat.S_ISDIR(mode)
+            else "a file"
+            if stat.S_ISREG(mode)
+            else "a pipe or device"
+        )
+        raise unexpected(f"{key}={path}", kind, expected)
     return found
 
 

@@ -23,6 +23,7 @@ from runner.data.refusals import unexpected
 from runner.options.data import DataSource
 
 SMALL = 1_000_000  # bytes; summed up sooner than looked up
+LARGEST = 1 << 33
 MOST_UNPACKED = 1 << 30  # a gzip file that unpacks to more is no data set, and summed up as it is
 CHUNK = 1 << 20
 SETTLED_NS = 2_000_000_000  # a file changed so lately may change again without a sign of it
@@ -55,7 +56,13 @@ def computed(source: DataSource) -> str:
     """
     files = source.files()
     stats = {name: _stat(path) for name, path in files.items()}
-    if sum(found.st_size for found in stats.values()) <= SMALL:
+    size = sum(found.st_size for found in stats.values())
+    if size > LARGEST:
+        place = max(files.items(), key=lambda item: stats[item[0]].st_size)[1]
+        raise unexpected(
+            place, f"{size:,} bytes of data", f"up to {LARGEST:,}: they stay in memory"
+        )
+    if size <= SMALL:
         return combined({name: _sum(path) for name, path in files.items()})
     looks = [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev] for s in stats.values()]
     state = _hash([*zip(map(_text, files), looks, strict=True)])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from runner.data.class_names import CIFAR10, CIFAR100, DIGITS, FASHION
 from runner.data.files import bundled, check_root, is_absent, load_raw, own, paths_of
@@ -163,7 +163,9 @@ class ImageFolder(DataSource):
     def files(self) -> Mapping[str, Path]:
         from runner.data.picture_files import pictures_in
 
-        return pictures_in(own(self.path, "data.path", "a folder with a folder for each class"))
+        return pictures_in(
+            own(self.path, "data.path", "a folder with a folder for each class", folder=True)
+        )
 
     def read(self) -> Raw:
         from runner.data.pictures import read_pictures
@@ -179,7 +181,7 @@ class Csv(DataSource):
     Attributes:
         path: The file, in UTF-8.
         target: The target's column: its name, or its number from 1.
-        target_kind: What the target is: classes, whatever is written there, or values to be predicted.
+        target_kind: What the target is: classes, text or whole numbers, or values to be predicted.
         header: Whether the first row names the columns; auto: if none of its cells is a number.
         delimiter: What stands between cells; auto takes the commonest of comma,
             semicolon and tab in the first row.
@@ -201,13 +203,12 @@ class Csv(DataSource):
     test_size: Part | None
     split_seed: Seed
 
-    @model_validator(mode="after")
-    def _one_test_set(self) -> "Csv":
-        if self.test_path is not None and self.test_size is not None:
-            raise ValueError(
-                f"test_size={self.test_size}: test_path has the examples for testing; test_size=null"
-            )
-        return self
+    @field_validator("test_size")
+    @classmethod
+    def _one_test_set(cls, size: Part | None, info: ValidationInfo) -> Part | None:
+        if size is not None and info.data.get("test_path") is not None:
+            raise ValueError("data.test_path has the examples for testing; data.test_size=null")
+        return size
 
     def files(self) -> Mapping[str, Path]:
         expected = "a .csv file"

@@ -106,13 +106,21 @@ def _features(rows: Array) -> Array:
 def _names(path: Path, column: str, cells: Sequence[str]) -> tuple[str, ...]:
     """The classes in the order of their numbers, if all are numbers, else of the alphabet."""
     found = sorted(set(cells))
+    numeric = all(map(is_number, found))
+    for cell in found if numeric else ():
+        if not float(cell).is_integer():
+            raise unexpected(
+                path,
+                f"{cell} in column {shortened(column)}",
+                "classes: whole numbers or text; data.target_kind=values to predict values",
+            )
     if len(found) > MAX_CLASSES:
         raise unexpected(
             path,
             f"{len(found):,} different values in column {shortened(column)}",
             f"up to {MAX_CLASSES:,} classes; data.target_kind=values to predict values",
         )
-    return tuple(sorted(found, key=float) if all(map(is_number, found)) else found)
+    return tuple(sorted(found, key=float) if numeric else found)
 
 
 def _numbers(cells: Sequence[str], names: Sequence[str]) -> Array:

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from runner.options.option import Count, Option
 
@@ -78,11 +79,12 @@ class DataSource(Option, ABC):
     standardize: Literal["none", "global", "per_feature"]
     augment: Literal["none", "crop_flip"]
 
-    @model_validator(mode="after")
-    def _classes_are_known(self) -> "DataSource":
-        if self.classes and self.name in self.known_classes:
-            class_numbers(self.classes, self.known_classes[self.name])
-        return self
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_known(cls, classes: Classes | None, info: ValidationInfo) -> Classes | None:
+        if classes and info.data.get("name") in cls.known_classes:
+            class_numbers(classes, cls.known_classes[info.data["name"]])
+        return classes
 
     @abstractmethod
     def read(self) -> Raw:
@@ -128,8 +130,10 @@ def class_numbers(wanted: Sequence[int | str], names: Sequence[str]) -> list[int
         elif isinstance(given, int) and given < len(names):
             numbers.append(given)
         else:
+            close = get_close_matches(str(given), names, n=1, cutoff=0.5)
+            hint = f"; did you mean '{close[0]}'?" if close else "."
             shown = ", ".join(names[:20]) + (f", ... ({len(names)})" if len(names) > 20 else "")
-            raise ValueError(f"there is no class {given!r}. Known: {shown}")
+            raise ValueError(f"there is no class {given!r}{hint} Known: {shown}")
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"names a class twice: {list(wanted)}")
     return numbers

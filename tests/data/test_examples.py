@@ -113,8 +113,8 @@ def test_classes_by_name(tmp_path: Path) -> None:
         "5",
         "3",
     )  # names before numbers
-    for classes, said in (([3, 6], "no class 6. Known: 3, 4, 5"), ([5, 2], "names a class twice")):
-        with pytest.raises(DataError, match=f"data.classes: .*{said}"):
+    for classes, said in (([3, 6], "no class 6.* Known: 3, 4, 5"), ([5, 2], "names a class twice")):
+        with pytest.raises(DataError, match=f"data.classes=.*: .*{said}"):
             load(data("csv", **table, classes=classes))
     with pytest.raises(DataError, match="are values"):
         load(data("csv", **table, classes=[3, 4], target_kind="values"))

@@ -153,7 +153,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "one column": ("y\n1\n2\n", {}, "", "one column"),
     "one class": (HEAD + "1,2,no\n" * 9, {}, "", "one class"),
     "text as values": (HEAD + BODY, {"target_kind": "values"}, ":2", "'no' in column 'y'"),
-    "values as classes": (
+    "values as classes": ("a,y\n1,2\n1,2.5\n", {}, "", "2.5 in column 'y'"),
+    "too many classes": (
         "a,y\n" + "".join(f"1,{n}\n" for n in range(1500)), {}, "", "1,500 different values"
     ),
     "a class of one, tested": (HEAD + BODY + "1,2,maybe\n", {"test_size": 4}, "", "without examples"),
