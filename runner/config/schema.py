@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from runner.config.study import Study
+from runner.data.fingerprint import fingerprint
+from runner.data.sets import Data
 from runner.options.architectures import Architecture
-from runner.options.data import Data
 from runner.options.inits import Init
 from runner.options.losses import Loss
 from runner.options.optimizers import Optimizer
@@ -106,20 +107,46 @@ class Config(Option):
             raise ValueError("; ".join(problems))
         return self
 
-    def identity(self) -> dict[str, Any]:
-        """What decides the numbers of a run: not its name, nor the device, logging and progress."""
-        identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
-        del identity["data"]["root"]
-        identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide the numbers of a run: not its name, nor the device, logging and progress."""
+        settings = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
+        settings["trainer"] = {key: settings["trainer"][key] for key in ("precision", "tf32")}
+        return settings
+
+    def identity(self, data: str | None = None) -> dict[str, Any]:
+        """What decides the numbers: the settings, and what the data are instead of where they lie.
+
+        Args:
+            data: The fingerprint of the data, where it is known.
+
+        Raises:
+            DataError: The data are not where the configuration says.
+        """
+        identity = self._placeless()
+        identity["data"]["fingerprint"] = data or fingerprint(self.data)
         return identity
+
+    def _placeless(self) -> dict[str, Any]:
+        settings = self.settings()
+        for place in self.data.places:
+            del settings["data"][place]
+        return settings
 
     @property
     def digest(self) -> str:
         """The SHA-256 of the identity: equal for the same run, different for different runs."""
-        text = json.dumps(self.identity(), sort_keys=True)
-        return sha256(text.encode()).hexdigest()
+        return _digest(self.identity())
+
+    @property
+    def former_digest(self) -> str | None:
+        """The digest of versions up to 0.2, which knew nothing of the files; None where these can differ."""
+        return _digest(self._placeless()) if self.data.name == "digits" else None
 
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that name this run among all others."""
         return self.digest[:16]
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -69,7 +69,10 @@ class Epoch(Measured):
 
 
 class Result(Measured):
-    """result.json; the metrics of a run that diverged are null."""
+    """result.json; the metrics of a run that diverged are null.
+
+    `data` has the name and the fingerprint of the data; versions up to 0.2 did not write it.
+    """
 
     name: str
     run: str
@@ -86,6 +89,7 @@ class Result(Measured):
     samples_per_second: NonNegative | None
     updates_per_second: NonNegative | None
     config_hash: str
+    data: dict[str, str] | None = None
     git_commit: str | None
     versions: dict[str, str]
 

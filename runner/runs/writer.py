@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from runner.config.schema import Config
+from runner.data.fingerprint import fingerprint
 from runner.interrupts import uninterrupted
 from runner.runs.folder import RunFolder
 from runner.runs.provenance import device_name, git_commit, versions
@@ -172,6 +173,7 @@ class RunRecord:
     ) -> dict[str, Any]:
         metrics = {k: v for k, v in last.items() if k not in ("epoch", "step", "seconds")}
         rate = last["step"] / last["seconds"] if last["seconds"] else None
+        data = self.config.data
         return {
             "name": self.config.name,
             "run": self.folder.path.name,
@@ -188,6 +190,7 @@ class RunRecord:
             "samples_per_second": rate and rate * batch_size,
             "updates_per_second": rate,
             "config_hash": self.config.hash,
+            "data": {"name": data.name, "fingerprint": fingerprint(data)},
             "git_commit": git_commit(),
             "versions": versions(),
             **metrics,

@@ -15,7 +15,6 @@ from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import ConfigError
 from runner.options.architectures import Architecture, Shape
-from runner.options.data import Data
 from runner.options.layers import BatchNorm, Dropout, layers
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
@@ -43,6 +42,13 @@ def prepare(configs: Iterable[Config]) -> None:
                 None
             )
         data = examples.load(config.data)
+        if not fits(config.architecture, config.regularizer, data.shape):
+            _, height, width = data.shape
+            problems[
+                f"architecture.name={config.architecture.name}: its pooling leaves nothing of images of"
+                f" {height}×{width} (data={config.data.name}); architecture=mlp or convnet takes any size"
+            ] = None
+            continue
         size, count = batch_size_of(config, data), len(data.train)
         if size > count:
             problems[
@@ -91,6 +97,18 @@ def values_normalized(architecture: Architecture, regularizer: Regularizer, shap
     return min(found)
 
 
+@cache
+def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> bool:
+    """Whether a network can take images of a shape."""
+    try:
+        with torch.device("meta"), torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            network = architecture.build(shape, 2, regularizer).eval()
+            network(torch.zeros(1, *shape))
+            return all(parameter.numel() for parameter in network.parameters())
+    except RuntimeError:  # what torch says of a map that has become too small
+        return False
+
+
 def build_run(config: Config) -> Run:
     """A run before its first step. All of it follows from the seed."""
     data = examples.load(config.data)
@@ -133,7 +151,7 @@ def build_module(
 ) -> RunsModule:
     """The module of runs that can be trained as one, on a device."""
     config = configs[0]
-    data = on_device(config.data, device)
+    data = on_device(examples.load(config.data), device)
     return RunsModule(
         runs=runs,
         template=template(configs, data).to(device),
@@ -160,9 +178,9 @@ def template(configs: Sequence[Config], data: examples.Dataset) -> nn.Module:
 
 
 @cache
-def on_device(data: Data, device: torch.device) -> examples.Dataset:
+def on_device(data: examples.Dataset, device: torch.device) -> examples.Dataset:
     """A data set where it is computed with, shared by all runs of this process."""
-    return examples.load(data).to(device)
+    return data.to(device)
 
 
 def lightning_trainer(

@@ -18,6 +18,7 @@ import yaml
 from conftest import Command
 
 from runner.config.schema import Config
+from runner.data.origins import ORIGINS
 from runner.interrupts import Interrupted
 from runner.runs.folder import RunFolder
 from runner.training import train
@@ -101,7 +102,7 @@ def test_options_of_a_group_say_what_they_are_and_share_their_core_keys(group: s
 
 def needed(group: str, option: str) -> list[str]:
     """What else an option needs on digits."""
-    return ["data.root=."] if group == "data" and option != "digits" else []
+    return ["data.root=."] if option in ORIGINS else []
 
 
 TRAINABLE = [
