@@ -15,6 +15,7 @@ from runner.options.optimizers import Optimizer
 from runner.options.option import Count, NonNegative, Option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
+from runner.options.tasks import AnyTask, Classification
 
 
 class BatchSize(Option):
@@ -59,7 +60,7 @@ class Config(Option):
         name: The folder of the run below outputs/.
         seed: Initial weights, data order, dropout and augmentation follow from it.
         epochs: Passes over the training split.
-        select: Which weights are tested: the last, or the best by validation accuracy.
+        select: Which weights are tested: the last, or the best by the task's criterion on validation.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
     """
@@ -72,6 +73,9 @@ class Config(Option):
     fail_fast: bool
     study: Study | None
     data: Data
+    task: AnyTask = Classification(
+        name="classification"
+    )  # what runs learnt before there were tasks
     architecture: Architecture
     init: Init
     optimizer: Optimizer
@@ -85,6 +89,7 @@ class Config(Option):
     @model_validator(mode="after")
     def _no_setting_is_ignored(self) -> "Config":
         problems = list(self.architecture.problems(self.regularizer))
+        problems += self.task.problems(self.architecture, self.loss)
         if self.regularizer.batch_norm:
             if self.batch_size.size == 1 and self.architecture.hidden:
                 problems.append(
@@ -110,6 +115,8 @@ class Config(Option):
         """What decides the numbers of a run: not its name, nor the device, logging and progress."""
         identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
         del identity["data"]["root"]
+        if self.task == Classification(name="classification"):
+            del identity["task"]  # so that a run from before there were tasks is found
         identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
         return identity
 

@@ -19,6 +19,7 @@ from runner.options.data import Data
 from runner.options.layers import BatchNorm, Dropout, layers
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
+from runner.training.facts import facts_of
 from runner.training.lightning import LightningEnvironment, pl
 from runner.training.module import RunsModule
 from runner.training.run import Run, tensors_of
@@ -33,7 +34,7 @@ def prepare(configs: Iterable[Config]) -> None:
 
     Raises:
         DataError: A data file is missing or damaged.
-        ConfigError: A batch is larger than the training set, or too small to be normalised, or there is
+        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, or there is
             no GPU to take.
     """
     problems: dict[str, None] = {}
@@ -44,6 +45,7 @@ def prepare(configs: Iterable[Config]) -> None:
             )
         data = examples.load(config.data)
         size, count = batch_size_of(config, data), len(data.train)
+        problems |= dict.fromkeys(config.task.misfits(facts_of(config.data), config.loss))
         if size > count:
             problems[
                 f"batch_size.size={size}: the training set has {count} examples;"
@@ -94,7 +96,8 @@ def values_normalized(architecture: Architecture, regularizer: Regularizer, shap
 def build_run(config: Config) -> Run:
     """A run before its first step. All of it follows from the seed."""
     data = examples.load(config.data)
-    network = config.architecture.build(data.shape, data.classes, config.regularizer)
+    outputs = config.task.num_outputs(facts_of(config.data))
+    network = config.architecture.build(data.shape, outputs, config.regularizer)
     initialize(network, config)
     return Run(
         seed=config.seed,
@@ -137,8 +140,10 @@ def build_module(
     return RunsModule(
         runs=runs,
         template=template(configs, data).to(device),
+        task=config.task,
         loss=config.loss,
         data=data,
+        facts=facts_of(config.data),
         batch_size=batch_size_of(config, data),
         precision=precision,
     )
@@ -156,7 +161,8 @@ def template(configs: Sequence[Config], data: examples.Dataset) -> nn.Module:
         for key in ("dropout", "dropout_input")
     }
     regularizer = configs[0].regularizer.model_copy(update=rates)
-    return configs[0].architecture.build(data.shape, data.classes, regularizer)
+    outputs = configs[0].task.num_outputs(facts_of(configs[0].data))
+    return configs[0].architecture.build(data.shape, outputs, regularizer)
 
 
 @cache
