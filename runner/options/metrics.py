@@ -48,7 +48,7 @@ def root_mean_squared_error(values_RN: Tensor, targets: Tensor) -> Tensor:
 def coefficient_of_determination(values_RN: Tensor, targets: Tensor) -> Tensor:
     """R² = 1 − Σ(a − y)²/Σ(y − ȳ)², at most 1; 0 for the mean of the targets: (runs,).
 
-    NaN where all targets are the same.
+    Not finite where all targets are the same.
     """
     deviations = targets - targets.mean(-1, keepdim=True)
     unexplained = (values_RN - targets).square().sum(1)

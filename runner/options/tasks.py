@@ -58,7 +58,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Evaluated:
     """A run on the test split, on the CPU.
 
     Attributes:
@@ -199,7 +199,7 @@ class Task(Option):
         """What a network says of examples, in the units of the data."""
         raise NotImplementedError
 
-    def findings(self, tested: Tested) -> Findings:
+    def findings(self, evaluated: Evaluated) -> Findings:
         """What a run on the test split leaves."""
         raise NotImplementedError
 
@@ -237,16 +237,16 @@ class Classification(Task):
     def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         return loss.probabilities(outputs_NK)
 
-    def findings(self, tested: Tested) -> Findings:
+    def findings(self, evaluated: Evaluated) -> Findings:
         """Probabilities; the confusion matrix, the scores of each class, and the most confident mistakes."""
         import numpy as np
 
         from runner.options.metrics import class_scores, confusion_matrix
         from runner.options.pictures import are_pictures, drawn_matrix, gallery
 
-        names = tested.facts.class_names
+        names = evaluated.facts.class_names
         assert names is not None
-        probabilities, labels = tested.answers, tested.targets
+        probabilities, labels = evaluated.answers, evaluated.targets
         predicted = probabilities.argmax(1)
         confusion = confusion_matrix(predicted, labels, len(names))
         scores = class_scores(confusion)
@@ -272,12 +272,12 @@ class Classification(Task):
         confidence = probabilities.amax(1).where(predicted != labels, -1.0)
         worst = confidence.argsort(descending=True, stable=True)[:SHOWN]
         worst = worst[confidence[worst] >= 0]
-        if len(worst) and are_pictures(tested.facts.shape):
+        if len(worst) and are_pictures(evaluated.facts.shape):
             captions = [
                 (f"said {names[predicted[i]]} {confidence[i]:.1%}", f"is {names[labels[i]]}")
                 for i in worst.tolist()
             ]
-            found.pictures["mistakes"] = gallery(tested.images[worst].numpy(), captions)
+            found.pictures["mistakes"] = gallery(evaluated.images[worst].numpy(), captions)
         return found
 
 
@@ -337,11 +337,11 @@ class Regression(Task):
     def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         return loss.activation(outputs_NK)[:, 0] * facts.spread + facts.mean
 
-    def findings(self, tested: Tested) -> Findings:
+    def findings(self, evaluated: Evaluated) -> Findings:
         """The predictions, and a picture of them against the targets."""
         from runner.options.pictures import drawn_points
 
-        arrays = {"predictions": tested.answers.numpy(), "targets": tested.targets.numpy()}
+        arrays = {"predictions": evaluated.answers.numpy(), "targets": evaluated.targets.numpy()}
         points = drawn_points(arrays["targets"], arrays["predictions"])
         return Findings(arrays, pictures={"predictions": points})
 
@@ -372,11 +372,6 @@ class Reconstruction(Task):
     name: Literal["reconstruction"]
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"]
     level: NonNegative
-
-    @classmethod
-    def reported(cls) -> Metric:
-        """The metric of the test split by which results are compared."""
-        return cls.tested[0] if cls.tested else cls.metric(cls.criterion)
 
     @property
     def draws(self) -> bool:
@@ -456,19 +451,23 @@ class Reconstruction(Task):
     def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         return loss.activation(outputs_NK).reshape(-1, *facts.shape)
 
-    def findings(self, tested: Tested) -> Findings:
+    def findings(self, evaluated: Evaluated) -> Findings:
         """Reconstructions, in half precision, and a picture of some: input, corrupted input, output."""
         import numpy as np
 
         from runner.options.pictures import are_pictures, drawn_rows
 
-        found = Findings({"reconstructions": tested.answers.numpy().astype(np.float16)})
-        if are_pictures(tested.facts.shape):
-            rows = {"input": tested.clean, "corrupted": tested.inputs, "output": tested.answers}
+        found = Findings({"reconstructions": evaluated.answers.numpy().astype(np.float16)})
+        if are_pictures(evaluated.facts.shape):
+            rows = {
+                "input": evaluated.clean,
+                "corrupted": evaluated.inputs,
+                "output": evaluated.answers,
+            }
             if not self.draws:
                 del rows["corrupted"]
             shown = {name: images[:SHOWN].numpy() for name, images in rows.items()}
-            ends = tested.facts.low, tested.facts.high
+            ends = evaluated.facts.low, evaluated.facts.high
             found.pictures["reconstructions"] = drawn_rows(shown, ends)
         return found
 

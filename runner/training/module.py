@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
 from runner.options.losses import Loss
-from runner.options.tasks import SHOWN, Facts, Task, Tested
+from runner.options.tasks import SHOWN, Evaluated, Facts, Task
 from runner.training.cuda_graph import CapturedSteps
 from runner.training.graph import traced
 from runner.training.lightning import pl
@@ -295,11 +295,11 @@ class RunsModule(pl.LightningModule):
         inputs, targets = self.fixed_examples(split, slice(0, count))
         return (inputs[row], targets[row]) if self.noise else (inputs, targets)
 
-    def tested(self, row: int) -> Tested:
+    def evaluated(self, row: int) -> Evaluated:
         """A run on the test split."""
         test = self.data.test
         images, targets = self.test_on_cpu
-        return Tested(
+        return Evaluated(
             answers=torch.cat([answers[row] for answers in self.answers]),
             targets=targets,
             images=images,

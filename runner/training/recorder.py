@@ -71,7 +71,7 @@ class Recorder:
     def complete(self, module: RunsModule) -> None:
         """The runs are trained and tested."""
         for row, run in enumerate(module.runs):
-            findings = module.task.findings(module.tested(row))
+            findings = module.task.findings(module.evaluated(row))
             self.records[run].complete(run.metrics, findings, *module.described)
 
     def _add_epoch(self, module: RunsModule, run: Run) -> None:
