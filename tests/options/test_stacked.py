@@ -13,7 +13,7 @@ OPTIONS = [
     (group, path.stem)
     for group in GROUPS
     for path in sorted((CONF / group).glob("*.yaml"))
-    if path.stem != "regression"  # not of digits: see tests/training/test_tasks.py
+    if path.stem != "regression"  # not of digits: see tests/training/test_trained_tasks.py
 ]
 TINY = ("data.train_size=64", "batch_size.size=16", "epochs=2", "trainer.progress=false")
 ALSO = {

@@ -110,7 +110,7 @@ def needed(group: str, option: str) -> list[str]:
 TRAINABLE = [
     (group, option)
     for group, option in OPTIONS
-    # Digits have no values: tests/training/test_tasks.py trains a regression.
+    # Digits have no values: tests/training/test_trained_tasks.py trains a regression.
     if group != "data" and (group, option) not in (("trainer", "gpu"), ("task", "regression"))
 ]
 
