@@ -22,6 +22,7 @@ def default(key: str, choices: dict[str, str]) -> object:
     group, _, rest = key.partition(".")
     option = {**chosen(), **choices}.get(group)
     value: Any = _read(CONF / group / f"{option}.yaml" if rest else CONF / "config.yaml")
+    value = value.get(group, value) if rest else value  # a file that chooses a loss, too, is global
     for part in (rest or group).split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -16,6 +16,7 @@ from runner.options.optimizers import Optimizer
 from runner.options.option import Count, NonNegative, Option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
+from runner.options.tasks import AnyTask, Classification
 
 
 class BatchSize(Option):
@@ -60,7 +61,7 @@ class Config(Option):
         name: The folder of the run below outputs/.
         seed: Initial weights, data order, dropout and augmentation follow from it.
         epochs: Passes over the training split.
-        select: Which weights are tested: the last, or the best by validation accuracy.
+        select: Which weights are tested: the last, or the best by the task's criterion on validation.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
     """
@@ -73,6 +74,9 @@ class Config(Option):
     fail_fast: bool
     study: Study | None
     data: Data
+    task: AnyTask = Classification(
+        name="classification"
+    )  # what runs learnt before there were tasks
     architecture: Architecture
     init: Init
     optimizer: Optimizer
@@ -86,6 +90,7 @@ class Config(Option):
     @model_validator(mode="after")
     def _no_setting_is_ignored(self) -> "Config":
         problems = list(self.architecture.problems(self.regularizer))
+        problems += self.task.problems(self.architecture, self.loss)
         if self.regularizer.batch_norm:
             if self.batch_size.size == 1 and self.architecture.hidden:
                 problems.append(
@@ -139,8 +144,12 @@ class Config(Option):
 
     @property
     def former_digest(self) -> str | None:
-        """The digest of versions up to 0.2, which knew nothing of the files; None where these can differ."""
-        return _digest(self._placeless()) if self.data.name == "digits" else None
+        """The digest of versions up to 0.2, which knew neither files nor tasks; None where these can differ."""
+        if self.data.name != "digits" or self.task != Classification(name="classification"):
+            return None
+        identity = self._placeless()
+        del identity["task"]
+        return _digest(identity)
 
     @property
     def hash(self) -> str:

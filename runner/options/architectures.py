@@ -1,7 +1,7 @@
-"""Networks: from images of shape (batch, channels, height, width) to logits (batch, classes)."""
+"""Networks: from images of shape (batch, channels, height, width) to outputs (batch, outputs), before any activation."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,13 @@ NonEmpty = Annotated[Counts, Field(min_length=1)]
 
 
 class Network(Option):
-    """What an architecture says of itself: its `num_layers` with weights, and what it cannot honour."""
+    """What an architecture says of itself: its `num_layers` with weights, and what it cannot honour.
+
+    Attributes:
+        classifies: Its last layer is made for classes and for nothing else.
+    """
+
+    classifies: ClassVar[bool] = False
 
     def problems(self, regularizer: "Regularizer") -> Iterator[str]:
         """The settings that the network cannot honour, in words."""
@@ -47,7 +53,7 @@ class MLP(Network):
             for key in (key for key, value in given.items() if value):
                 yield f"regularizer.{key} needs hidden layers; architecture.hidden is []"
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder
@@ -59,7 +65,7 @@ class MLP(Network):
             nn.Flatten(),
             *build.input_dropout(),
             *build.fully_connected(inputs, self.hidden),
-            build.output((inputs, *self.hidden)[-1], classes),
+            build.output((inputs, *self.hidden)[-1], outputs),
         )
 
 
@@ -81,7 +87,7 @@ class ConvNet(Network):
     def num_layers(self) -> int:
         return len(self.channels) + len(self.hidden) + 1
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder
@@ -101,7 +107,7 @@ class ConvNet(Network):
             *convolutions,
             nn.Flatten(),
             *build.fully_connected(inputs, self.hidden),
-            build.output((inputs, *self.hidden)[-1], classes),
+            build.output((inputs, *self.hidden)[-1], outputs),
         )
 
 
@@ -120,6 +126,7 @@ class NIN(Network):
         activation: g after each convolution, also the last.
     """
 
+    classifies = True
     name: Literal["nin"]
     head: Literal["fc", "fc_dropout", "gap"]
     width: Positive
@@ -134,7 +141,7 @@ class NIN(Network):
         if self.head == "fc_dropout" and not regularizer.dropout:
             yield "architecture.head=fc_dropout needs regularizer.dropout above 0"
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder, Dropout, GlobalAverage
@@ -152,14 +159,14 @@ class NIN(Network):
             build.convolution(a, a, kernel=1, pool=nn.MaxPool2d(3, 2, ceil_mode=True), end=True),
             build.convolution(a, a, kernel=3),
             build.convolution(a, a, kernel=1),
-            build.convolution(a, classes, kernel=1),
+            build.convolution(a, outputs, kernel=1),
         )
         if self.head == "gap":
             return maps.append(GlobalAverage())
         maps.append(nn.Flatten())
         if self.head == "fc_dropout":
             maps.append(Dropout(regularizer.dropout))
-        return maps.append(build.output(classes * (height // 4) * (width // 4), classes))
+        return maps.append(build.output(outputs * (height // 4) * (width // 4), outputs))
 
 
 Architecture = Annotated[MLP | ConvNet | NIN, Field(discriminator="name")]

@@ -68,10 +68,24 @@ class Epoch(Measured):
     seconds: NonNegative
 
 
+class ClassScores(Record):
+    """How well a class is recognised; null where nothing is there to be divided by."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: Number
+
+
 class Result(Measured):
     """result.json; the metrics of a run that diverged are null.
 
-    `data` has the name and the fingerprint of the data; versions up to 0.2 did not write it.
+    Attributes:
+        per_class: Of a classifier, class by class, in the order of confusion_matrix.
+        confusion_matrix: A row for each class, a column for what its examples were taken for. Null, as
+            is per_class, where there are more than a hundred classes.
+        data: The name and the fingerprint of the data; versions up to 0.2 did not write it.
     """
 
     name: str
@@ -92,6 +106,8 @@ class Result(Measured):
     data: dict[str, str] | None = None
     git_commit: str | None
     versions: dict[str, str]
+    per_class: list[ClassScores] | None = None
+    confusion_matrix: list[list[Number]] | None = None
 
 
 class Checkpoint(Record):

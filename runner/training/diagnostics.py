@@ -35,7 +35,7 @@ def layer_statistics(
         network: Its Layer modules are measured.
         loss: C₀.
         inputs: (batch, channels, height, width).
-        targets: (batch,).
+        targets: (batch,) or (batch, outputs).
     """
     probe = deepcopy(network).train()
     for module in probe.modules():

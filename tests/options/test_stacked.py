@@ -8,10 +8,20 @@ from conftest import Command
 from runner.runs.folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("architecture", "loss", "optimizer")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+GROUPS = ("architecture", "loss", "optimizer", "task")
+OPTIONS = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((CONF / group).glob("*.yaml"))
+    if path.stem != "regression"  # not of digits: see tests/training/test_trained_tasks.py
+]
 TINY = ("data.train_size=64", "batch_size.size=16", "epochs=2", "trainer.progress=false")
-SMALL = {"convnet": ["architecture.channels=[4]"], "nin": ["architecture.width=0.02"]}
+ALSO = {
+    "convnet": ["architecture.channels=[4]"],
+    "nin": ["architecture.width=0.02"],
+    "mean_squared_error": ["task=reconstruction"],
+    "reconstruction": ["task.noise=gaussian", "task.level=0.3"],
+}
 
 
 def losses(root: Path, name: str) -> list[float]:
@@ -21,7 +31,7 @@ def losses(root: Path, name: str) -> list[float]:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=str)
 def test_in_a_stack(command: Command, tmp_path: Path, group: str, option: str) -> None:
-    words = [f"{group}={option}", "optimizer.lr=0.01", *SMALL.get(option, []), *TINY]
+    words = [f"{group}={option}", "optimizer.lr=0.01", *ALSO.get(option, []), *TINY]
     for name, how in (("one", "hydra/launcher=basic"), ("two", "hydra.launcher.width=2")):
         code, _, err = command("-m", "seed=0,1", *words, f"name={name}", how)
         assert (code, err) == (0, "")
