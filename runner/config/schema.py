@@ -9,10 +9,12 @@ from pydantic import Field, model_validator
 from runner.config.study import Study
 from runner.options.architectures import Architecture
 from runner.options.data import Data
+from runner.options.diagnostics import Diagnostics
 from runner.options.inits import Init
 from runner.options.losses import Loss
-from runner.options.optimizers import Optimizer
+from runner.options.optimizers import UpdateRule
 from runner.options.option import Count, NonNegative, Option
+from runner.options.registry import ByName
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
 
@@ -21,12 +23,6 @@ class BatchSize(Option):
     """How many examples go into one step: a number, or full for all of them."""
 
     size: Count | Literal["full"]
-
-
-class Diagnostics(Option):
-    """Statistics and histograms of every layer after each epoch."""
-
-    layers: bool
 
 
 class Trainer(Option):
@@ -71,15 +67,15 @@ class Config(Option):
     resume: bool
     fail_fast: bool
     study: Study | None
-    data: Data
-    architecture: Architecture
-    init: Init
-    optimizer: Optimizer
-    schedule: Schedule
-    regularizer: Regularizer
+    data: Annotated[Data, ByName("data")]
+    architecture: Annotated[Architecture, ByName("architecture")]
+    init: Annotated[Init, ByName("init")]
+    optimizer: Annotated[UpdateRule, ByName("optimizer")]
+    schedule: Annotated[Schedule, ByName("schedule")]
+    regularizer: Annotated[Regularizer, ByName("regularizer")]
     batch_size: BatchSize
-    loss: Loss
-    diagnostics: Diagnostics
+    loss: Annotated[Loss, ByName("loss")]
+    diagnostics: Annotated[Diagnostics, ByName("diagnostics")]
     trainer: Trainer
 
     @model_validator(mode="after")

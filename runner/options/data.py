@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from runner.options.option import Count, Option
+from runner.options.registry import group, option
 
 
 def _distinct(classes: tuple[int, ...]) -> tuple[int, ...]:
@@ -18,6 +19,8 @@ Class = Annotated[int, Field(ge=0, le=9)]
 Classes = Annotated[tuple[Class, ...], Field(strict=False, min_length=2), AfterValidator(_distinct)]
 
 
+@option("data")
+@group("data")
 class Data(Option):
     """Which examples a network sees, and how.
 

@@ -4,17 +4,33 @@
 shape (batch,): the class numbers.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Literal
 
 from runner.options.option import Option
+from runner.options.registry import group, option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class CrossEntropy(Option):
+@group("loss")
+class Loss(Option):
+    """What all losses have."""
+
+    name: str
+
+    @abstractmethod
+    def __call__(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
+        """C₀, a number: the mean over the batch."""
+
+    @abstractmethod
+    def probabilities(self, logits: "Tensor") -> "Tensor":
+        """What the network predicts: (batch, classes), each row summing to 1."""
+
+
+@option("loss")
+class CrossEntropy(Loss):
     """−log a_y with a = softmax(z), y the right class. At random weights it is about log(classes)."""
 
     name: Literal["cross_entropy"]
@@ -28,7 +44,8 @@ class CrossEntropy(Option):
         return logits.softmax(dim=1)
 
 
-class SigmoidCrossEntropy(Option):
+@option("loss")
+class SigmoidCrossEntropy(Loss):
     """−Σ_j (y_j log a_j + (1 − y_j) log(1 − a_j)) with a = σ(z), summed over outputs.
 
     Nielsen 2015, chapter 3, http://neuralnetworksanddeeplearning.com/chap3.html.
@@ -46,7 +63,8 @@ class SigmoidCrossEntropy(Option):
         return normalised_sigmoid(logits)
 
 
-class Quadratic(Option):
+@option("loss")
+class Quadratic(Loss):
     """½‖a − y‖² with a = σ(z): the cost whose gradient vanishes where an output saturates.
 
     Nielsen 2015, chapter 1, http://neuralnetworksanddeeplearning.com/chap1.html.
@@ -60,9 +78,6 @@ class Quadratic(Option):
 
     def probabilities(self, logits: "Tensor") -> "Tensor":
         return normalised_sigmoid(logits)
-
-
-Loss = Annotated[CrossEntropy | SigmoidCrossEntropy | Quadratic, Field(discriminator="name")]
 
 
 def one_hot(targets: "Tensor", logits: "Tensor") -> "Tensor":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from runner.options.option import Fraction, Option, Positive
+from runner.options.registry import group, option
 
 if TYPE_CHECKING:
     from torch import Tensor, optim
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Params = Iterable[Tensor]
 
 
+@group("optimizer")
 class UpdateRule(Option):
     """What all update rules have.
 
@@ -37,6 +39,7 @@ class UpdateRule(Option):
         """The rule as a torch optimizer of these parameters."""
 
 
+@option("optimizer")
 class SGD(UpdateRule):
     """w ← w − ηg.
 
@@ -53,6 +56,7 @@ class SGD(UpdateRule):
         return optim.SGD(params, lr=self.lr, fused=True)
 
 
+@option("optimizer")
 class Momentum(UpdateRule):
     """v ← μv − ηg; w ← w + v.
 
@@ -71,6 +75,7 @@ class Momentum(UpdateRule):
         return optim.SGD(params, lr=self.lr, momentum=self.momentum, fused=True)
 
 
+@option("optimizer")
 class Nesterov(UpdateRule):
     """v ← μv − ηg(w + μv); w ← w + v: the gradient at the point that the momentum leads to.
 
@@ -90,6 +95,7 @@ class Nesterov(UpdateRule):
         return optim.SGD(params, lr=self.lr, momentum=self.momentum, nesterov=True, fused=True)
 
 
+@option("optimizer")
 class AdaGrad(UpdateRule):
     """c ← c + g²; w ← w − ηg / (√c + ε).
 
@@ -111,6 +117,7 @@ class AdaGrad(UpdateRule):
         return torch.optim.Adagrad(params, lr=self.lr, eps=self.eps, fused=fused)
 
 
+@option("optimizer")
 class RMSProp(UpdateRule):
     """c ← αc + (1−α)g²; w ← w − ηg / (√c + ε).
 
@@ -131,6 +138,7 @@ class RMSProp(UpdateRule):
         return optim.RMSprop(params, lr=self.lr, alpha=self.alpha, eps=self.eps)
 
 
+@option("optimizer")
 class Adam(UpdateRule):
     """m ← β₁m + (1−β₁)g; c ← β₂c + (1−β₂)g²; w ← w − η·m̂ / (√ĉ + ε).
 
@@ -152,6 +160,7 @@ class Adam(UpdateRule):
         return optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, fused=True)
 
 
+@option("optimizer")
 class AdamUncorrected(UpdateRule):
     """m ← β₁m + (1−β₁)g; c ← β₂c + (1−β₂)g²; w ← w − ηm / (√c + ε): Adam as the lecture has it.
 
@@ -174,8 +183,8 @@ class AdamUncorrected(UpdateRule):
         adam = torch.optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, fused=True)
         # Adam with its clock a million steps ahead: there 1 − βᵗ is 1 exactly for β ≤ 0.9999, and
         # float32 still counts single steps (up to 16.7 million).
-        for group in adam.param_groups:
-            for p in group["params"]:
+        for settings in adam.param_groups:
+            for p in settings["params"]:
                 adam.state[p] = {
                     "step": torch.tensor(1e6, dtype=torch.float32, device=p.device),
                     "exp_avg": torch.zeros_like(p),
@@ -184,6 +193,7 @@ class AdamUncorrected(UpdateRule):
         return adam
 
 
+@option("optimizer")
 class AdamW(UpdateRule):
     """Adam, and w ← w − ηλw beside it: weight decay decoupled from the gradient.
 
@@ -210,9 +220,3 @@ class AdamW(UpdateRule):
             weight_decay=self.weight_decay,
             fused=True,
         )
-
-
-Optimizer = Annotated[
-    SGD | Momentum | Nesterov | AdaGrad | RMSProp | Adam | AdamUncorrected | AdamW,
-    Field(discriminator="name"),
-]

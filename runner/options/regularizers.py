@@ -1,12 +1,10 @@
 """Regularisation: the settings of the cost and of the networks."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from runner.options.option import Fraction, NonNegative, Option
+from runner.options.option import Fraction, NonNegative, Option, Positive
+from runner.options.registry import group
 
 
+@group("regularizer")
 class Regularizer(Option):
     """What keeps a network from fitting its training set too well. All of it reaches every network.
 
@@ -21,9 +19,9 @@ class Regularizer(Option):
         max_norm: The largest norm of the weights into one unit, or null. Srivastava et al. 2014, §5.1.
     """
 
-    l1: NonNegative
-    l2: NonNegative
-    dropout: Fraction
-    dropout_input: Fraction
-    batch_norm: bool
-    max_norm: Annotated[float, Field(gt=0)] | None
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+    dropout: Fraction = 0.0
+    dropout_input: Fraction = 0.0
+    batch_norm: bool = False
+    max_norm: Positive | None = None

@@ -226,5 +226,6 @@ def test_the_json_schema_describes_every_group() -> None:
     groups = {p.name for p in CONF.iterdir() if p.is_dir()} - {"hydra", "experiment"}
     assert groups <= set(schema["properties"])
     assert schema["additionalProperties"] is False
-    lr = schema["$defs"]["Adam"]["properties"]["lr"]
+    optimizers = {one["title"]: one for one in schema["properties"]["optimizer"]["anyOf"]}
+    lr = optimizers["Adam"]["properties"]["lr"]
     assert (lr["type"], lr["exclusiveMinimum"]) == ("number", 0)
