@@ -14,6 +14,7 @@ from runner.command.compose import composing
 from runner.command.flags import Parser, folders_of
 from runner.command.hydra_internals import show
 from runner.command.pending import train_pending
+from runner.command.plugins import plugins
 from runner.command.request import Request, read_request
 from runner.command.streams import lasting_streams
 from runner.errors import MISTAKES, ConfigError, Stopped
@@ -55,7 +56,7 @@ def obey(argv: Sequence[str]) -> int:
     parser = Parser()
     flags = parser.parse_args(argv)
     folders = folders_of(flags.config_dir)
-    with composing(folders):
+    with plugins(flags.plugin), composing(folders):
         if flags.hydra_help or flags.shell_completion:
             if flags.hydra_help and flags.overrides:
                 raise ConfigError(["--hydra-help stands alone; --help takes key=value"])

@@ -32,6 +32,7 @@ from runner.command.overrides import apply
 from runner.command.permitted import LAUNCHERS, NOT_FROM_YAML, changed_key, is_hydra, problem_with
 from runner.command.yaml_files import PACKAGE_HEADER, Source
 from runner.errors import ConfigError, summary
+from runner.options.registry import defaults_of, plugged_in
 
 
 @contextmanager
@@ -43,12 +44,25 @@ def hydra_over(conf: Path, folders: Sequence[Path]) -> Iterator["Loader"]:
         for name, launcher in LAUNCHERS.items():
             node = {key: field.default for key, field in launcher.model_fields.items()}
             ConfigStore.instance().store(group="hydra/launcher", name=name, node=node)
+        options = []
+        for group, name, kind in plugged_in():
+            if (conf / group / f"{name}.yaml").exists():
+                place = f"{group} {kind.__name__}: the runner has '{group}={name}' itself"
+                raise ConfigError([f"{place}; choose another name"])
+            if not any((folder / group / f"{name}.yaml").exists() for folder in folders):
+                options.append((group, name))
+                node = {**defaults_of(kind), "name": name}
+                ConfigStore.instance().store(group=group, name=name, node=node)
         search_path = hydra.config_loader.get_search_path()
         for folder in folders:
             anchor = SearchPathQuery(provider="schema")
             search_path.prepend("command-line", f"file://{folder.absolute()}", anchor)
         hydra.config_loader = loader = Loader(search_path)
-        yield loader
+        try:
+            yield loader
+        finally:
+            for group, name in options:
+                del ConfigStore.instance().repo[group][f"{name}.yaml"]
 
 
 class Files(ConfigRepository):

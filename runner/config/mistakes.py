@@ -49,6 +49,8 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
     if mistake["type"] == "missing":
         path.append(str(mistake["loc"][-1]))
     key = ".".join(path)
+    if mistake["type"] == "extra_forbidden" and key in ("plugin", "plugins"):
+        return key, f"unknown key '{key}'; a plugin is named on the command line: --plugin"
     if mistake["type"] == "extra_forbidden":
         return key, f"unknown key '{path[-1]}'{nearest_key(path, values, model)}"
     if mistake["type"] == "missing":

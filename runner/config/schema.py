@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from runner.config.plugins import recorded
 from runner.config.study import Study
 from runner.options.architectures import Architecture
 from runner.options.data import Data
@@ -14,7 +15,8 @@ from runner.options.inits import Init
 from runner.options.losses import Loss
 from runner.options.optimizers import UpdateRule
 from runner.options.option import Count, NonNegative, Option
-from runner.options.registry import ByName
+from runner.options.registry import ByName, Source, sources_of
+from runner.options.registry import option as option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
 
@@ -107,7 +109,18 @@ class Config(Option):
         identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
         del identity["data"]["root"]
         identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
+        if self.sources:
+            identity["sources"] = {group: source.sha256 for group, source in self.sources.items()}
         return identity
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Where the options come from that are not the runner's own, by group."""
+        return sources_of(dict(self))
+
+    def record(self) -> dict[str, Any]:
+        """What config.yaml holds: all settings, and where options come from that are not the runner's own."""
+        return self.model_dump(mode="json") | recorded(self.sources)
 
     @property
     def digest(self) -> str:

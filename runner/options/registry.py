@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from hashlib import sha256
 from inspect import getsourcefile, isabstract
 from pathlib import Path
@@ -19,7 +18,13 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    InitErrorDetails,
+    PydanticKnownError,
+    core_schema,
+    to_jsonable_python,
+)
 
 from runner.errors import ConfigError
 from runner.options.option import Option
@@ -40,15 +45,12 @@ class Source:
     Attributes:
         plugin: What --plugin names, or the installed package.
         path: The file that its class stands in.
+        sha256: Of that file when it was imported: another text may give other numbers.
     """
 
     plugin: str
     path: Path
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of the file: another text may give other numbers."""
-        return sha256(self.path.read_bytes()).hexdigest()
+    sha256: str
 
 
 def group(name: str) -> Callable[[Kind], Kind]:
@@ -94,7 +96,8 @@ def option(group: str) -> Callable[[Kind], Kind]:
         if not is_own(kind):
             path = source_file(kind)
             assert path
-            SOURCES[kind] = Source(loading.get() or kind.__module__, path)
+            digest = sha256(path.read_bytes()).hexdigest()
+            SOURCES[kind] = Source(loading.get() or kind.__module__, path, digest)
         return kind
 
     return register
@@ -172,6 +175,14 @@ def plugged_in() -> Iterator[tuple[str, str, type[Option]]]:
     """Group, name and class of each option that is the user's."""
     for group, options in OPTIONS.items():
         yield from ((group, name, kind) for name, kind in options.items() if kind in SOURCES)
+
+
+def defaults_of(kind: type[Option]) -> dict[str, Any]:
+    """What a YAML file of an option's defaults would hold; a setting without a default is left out."""
+    fields = kind.model_fields.items()
+    values = {k: f.get_default(call_default_factory=True) for k, f in fields if not f.is_required()}
+    plain: dict[str, Any] = to_jsonable_python({"name": names_of(kind)[0], **values})
+    return plain
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.config.plugins import recorded
 from runner.config.schema import Config
 from runner.interrupts import uninterrupted
 from runner.runs.folder import RunFolder
@@ -57,7 +58,7 @@ class RunRecord:
             folder.clear()
         self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {"val/accuracy": -1.0})
         values = config.model_dump(mode="json")
-        folder.write_config(values)
+        folder.write_config(config.record())
         self.curves = Curves(folder.path, values, resumed_after=self.epoch or None)
         self.saved_at = time.monotonic()
 
@@ -190,6 +191,7 @@ class RunRecord:
             "config_hash": self.config.hash,
             "git_commit": git_commit(),
             "versions": versions(),
+            **recorded(self.config.sources),
             **metrics,
             **dict.fromkeys(TESTED),
         }
