@@ -44,15 +44,9 @@ def hydra_over(conf: Path, folders: Sequence[Path]) -> Iterator["Loader"]:
         for name, launcher in LAUNCHERS.items():
             node = {key: field.default for key, field in launcher.model_fields.items()}
             ConfigStore.instance().store(group="hydra/launcher", name=name, node=node)
-        options = []
-        for group, name, kind in plugged_in():
-            if (conf / group / f"{name}.yaml").exists():
-                place = f"{group} {kind.__name__}: the runner has '{group}={name}' itself"
-                raise ConfigError([f"{place}; choose another name"])
-            if not any((folder / group / f"{name}.yaml").exists() for folder in folders):
-                options.append((group, name))
-                node = {**defaults_of(kind), "name": name}
-                ConfigStore.instance().store(group=group, name=name, node=node)
+        options = _without_file(conf, folders)
+        for (group, name), node in options.items():
+            ConfigStore.instance().store(group=group, name=name, node=node)
         search_path = hydra.config_loader.get_search_path()
         for folder in folders:
             anchor = SearchPathQuery(provider="schema")
@@ -63,6 +57,22 @@ def hydra_over(conf: Path, folders: Sequence[Path]) -> Iterator["Loader"]:
         finally:
             for group, name in options:
                 del ConfigStore.instance().repo[group][f"{name}.yaml"]
+
+
+def _without_file(conf: Path, folders: Sequence[Path]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The defaults of those of the user's options, by group and name, that no YAML file has.
+
+    Raises:
+        ConfigError: The runner's own YAML files have one of that name.
+    """
+    found = {}
+    for group, name, kind in plugged_in():
+        if (conf / group / f"{name}.yaml").exists():
+            place = f"{group} {kind.__name__}: the runner has '{group}={name}' itself"
+            raise ConfigError([f"{place}; choose another name"])
+        if not any((folder / group / f"{name}.yaml").exists() for folder in folders):
+            found[group, name] = {**defaults_of(kind), "name": name}
+    return found
 
 
 class Files(ConfigRepository):
