@@ -22,7 +22,11 @@ from runner.options.schedules import Schedule
 
 
 class BatchSize(Option):
-    """How many examples go into one step: a number, or full for all of them."""
+    """How many examples go into one step: a number, or full for all of them.
+
+    Attributes:
+        size: The number, or full.
+    """
 
     size: Count | Literal["full"]
 
@@ -60,6 +64,17 @@ class Config(Option):
         select: Which weights are tested: the last, or the best by validation accuracy.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
+        study: What is compared, and what is expected of it; null for a single run.
+        data: Which examples a network sees, and how.
+        architecture: The network.
+        init: The initial weights.
+        optimizer: The update rule.
+        schedule: The learning rate in the course of the run.
+        regularizer: What keeps a network from fitting its training set too well.
+        batch_size: How many examples go into one step.
+        loss: The cost of a mini-batch without regularisation.
+        diagnostics: What is measured inside the layers.
+        trainer: Where and how a run is computed.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=-]*$", max_length=100)]

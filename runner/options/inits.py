@@ -73,6 +73,9 @@ class Normal(Init):
     """w ~ N(0, std²) with one standard deviation for every layer, as Network in Network has it.
 
     Lin et al. 2014, https://arxiv.org/abs/1312.4400.
+
+    Attributes:
+        std: The standard deviation.
     """
 
     name: Literal["normal"]
@@ -133,7 +136,11 @@ class HeUniform(Init):
 
 @option("init")
 class Orthogonal(Init):
-    """`gain` times a matrix with orthonormal rows or columns. Saxe et al. 2014, https://arxiv.org/abs/1312.6120."""
+    """`gain` times a matrix with orthonormal rows or columns. Saxe et al. 2014, https://arxiv.org/abs/1312.6120.
+
+    Attributes:
+        gain: The factor: every singular value.
+    """
 
     name: Literal["orthogonal"]
     gain: Positive

@@ -62,6 +62,9 @@ class Momentum(UpdateRule):
 
     torch keeps −v/η instead of v. The two agree while η is constant; under a schedule torch rescales
     past gradients by the new η. Polyak 1964, https://doi.org/10.1016/0041-5553(64)90137-5.
+
+    Attributes:
+        momentum: μ.
     """
 
     elementwise = True
@@ -82,6 +85,9 @@ class Nesterov(UpdateRule):
     torch stores ŵ = w + μv, the lecture's change of variables, for which the gradient is taken at the
     stored parameters: v' = μv − ηg(ŵ); ŵ ← ŵ − μv + (1 + μ)v'.
     Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
+
+    Attributes:
+        momentum: μ.
     """
 
     elementwise = True
@@ -101,6 +107,9 @@ class AdaGrad(UpdateRule):
 
     The lecture writes no ε; without it a weight whose gradient is always zero becomes 0/0.
     Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
+
+    Attributes:
+        eps: ε.
     """
 
     elementwise = True
@@ -124,6 +133,10 @@ class RMSProp(UpdateRule):
     Hinton's lecture takes α = 0.9 where torch's default is 0.99. c starts at zero and is not
     corrected, so the first step has size η/√(1−α).
     Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
+
+    Attributes:
+        alpha: α, how much of the average of g² a step keeps.
+        eps: ε.
     """
 
     elementwise = True
@@ -144,6 +157,11 @@ class Adam(UpdateRule):
 
     m̂ = m/(1−β₁ᵗ) and ĉ = c/(1−β₂ᵗ) correct the bias of averages that start at zero.
     Kingma & Ba 2015, https://arxiv.org/abs/1412.6980.
+
+    Attributes:
+        beta1: β₁, how much of the average of g a step keeps.
+        beta2: β₂, the same for g².
+        eps: ε.
     """
 
     elementwise = True
@@ -167,6 +185,11 @@ class AdamUncorrected(UpdateRule):
     With β = (0.9, 0.999) its steps are 3.16 times Adam's at t = 1, 6.57 times at t = 12 and 1.26
     times at t = 1000. Equation of Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, without the
     correction of its §3.
+
+    Attributes:
+        beta1: β₁, how much of the average of g a step keeps.
+        beta2: β₂, the same for g².
+        eps: ε.
     """
 
     elementwise = True
@@ -199,6 +222,12 @@ class AdamW(UpdateRule):
 
     `weight_decay` is λ. It acts on every parameter and is no part of the cost; `regularizer.l2` is,
     and goes through Adam's division. Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
+
+    Attributes:
+        beta1: β₁, how much of the average of g a step keeps.
+        beta2: β₂, the same for g².
+        eps: ε.
+        weight_decay: λ.
     """
 
     elementwise = True

@@ -236,4 +236,8 @@ class ByName:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         kinds = dict.fromkeys(self.members().values())
-        return {"anyOf": [handler(kind.__pydantic_core_schema__) for kind in kinds]}
+        described = [
+            kind.__get_pydantic_json_schema__(kind.__pydantic_core_schema__, handler)
+            for kind in kinds
+        ]
+        return {"anyOf": described}

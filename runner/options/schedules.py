@@ -38,7 +38,12 @@ class Constant(Schedule):
 
 @option("schedule")
 class Step(Schedule):
-    """η is multiplied by `gamma` at each of the points `at`, fractions of the run in (0, 1)."""
+    """η is multiplied by `gamma` at each of the points `at`, fractions of the run in (0, 1).
+
+    Attributes:
+        at: The points, fractions of the run.
+        gamma: The factor at each of them.
+    """
 
     name: Literal["step"]
     at: Annotated[
@@ -53,7 +58,11 @@ class Step(Schedule):
 
 @option("schedule")
 class Exponential(Schedule):
-    """η·gamma^epoch, lowered a little at every step."""
+    """η·gamma^epoch, lowered a little at every step.
+
+    Attributes:
+        gamma: The factor for each epoch.
+    """
 
     name: Literal["exponential"]
     gamma: Positive
@@ -64,7 +73,11 @@ class Exponential(Schedule):
 
 @option("schedule")
 class Cosine(Schedule):
-    """η falls to `final`·η along half a cosine. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983."""
+    """η falls to `final`·η along half a cosine. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+
+    Attributes:
+        final: What is left of η at the end, as a factor.
+    """
 
     name: Literal["cosine"]
     final: Fraction

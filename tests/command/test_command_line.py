@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from runner.command.compose import CONF
-from runner.json_schema import json_schema
-
 MISTAKES = [
     # arguments, what the message must say
     (["optimizer.lrr=3"], ["optimizer.lrr=3: unknown key 'lrr'; did you mean 'lr'?"]),
@@ -218,14 +215,3 @@ def test_answers_that_need_no_training_import_no_torch(
     assert done.returncode == (2 if "lrr" in arguments[-1] else 0)
     assert done.stderr.strip().splitlines()[-1] == "False"
     assert time.monotonic() - start < 60
-
-
-def test_the_json_schema_describes_every_group() -> None:
-    schema = json_schema()
-    assert "required" not in schema  # an experiment leaves out what it does not change
-    groups = {p.name for p in CONF.iterdir() if p.is_dir()} - {"hydra", "experiment"}
-    assert groups <= set(schema["properties"])
-    assert schema["additionalProperties"] is False
-    optimizers = {one["title"]: one for one in schema["properties"]["optimizer"]["anyOf"]}
-    lr = optimizers["Adam"]["properties"]["lr"]
-    assert (lr["type"], lr["exclusiveMinimum"]) == ("number", 0)
