@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog="python -m runner", add_help=False)
         self.add_argument("overrides", nargs="*", help="key=value, or a run's config.yaml")
         for names, told in (
-            (("--help", "-h"), "what there is to choose and to set"),
+            (("--help", "-h"), "what there is to choose and to set; of a group: --help optimizer"),
             (("--multirun", "-m"), "every combination of several values"),
             (("--resolve",), "with --cfg or --help: every ${key} by its value"),
             (("--hydra-help",), "Hydra's own help"),

@@ -2,7 +2,7 @@
 
 - ConfigRepository: the only place that every YAML file passes before Hydra reads it.
 - ConfigLoaderImpl: the only place that every composition passes, also that of --cfg, --info and --help.
-- Hydra's own show_cfg, show_info, app_help, hydra_help and shell_completion: what these options print. Hydra
+- Hydra's own show_cfg, show_info, hydra_help and shell_completion: what these options print. Hydra
   calls them only from hydra.main, which reads sys.argv and would run what it composes.
 """
 
@@ -180,7 +180,7 @@ class Loader(ConfigLoaderImpl):
 
 
 def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list[str]) -> None:
-    """Prints what --help, --hydra-help, --cfg, --info or --shell-completion ask for.
+    """Prints what --hydra-help, --cfg, --info or --shell-completion ask for.
 
     Raises:
         ConfigError: There is no such thing to print.
@@ -193,8 +193,6 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
             hydra.hydra_help(None, parser, flags)
         elif flags.shell_completion:
             hydra.shell_completion("config", words)
-        elif flags.help:
-            hydra.app_help("config", parser, flags)
         elif flags.cfg:
             _check_package(hydra.config_loader, flags, words)
             hydra.show_cfg("config", words, flags.cfg, flags.package, flags.resolve)

@@ -31,6 +31,11 @@ def expanded(argument: str) -> list[str]:
     return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
 
 
+def is_bare(argument: str) -> bool:
+    """Whether an argument is only a word: the name of a group, for --help."""
+    return not set("=~/").intersection(argument) and not argument.endswith(".yaml")
+
+
 def _is_file(argument: str) -> bool:
     try:
         return Path(argument).is_file()
