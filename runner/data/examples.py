@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runner.data.fingerprint import computed, fingerprint
 from runner.data.splits import part
 from runner.errors import DataError
-from runner.options.data import DataSource, Raw, class_numbers
+from runner.options.data import Data, Raw, class_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,7 +148,7 @@ def slices(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def load(source: DataSource) -> Dataset:
+def load(source: Data) -> Dataset:
     """Reads (or downloads) a data set and splits it; the same settings and files share one copy.
 
     Raises:
@@ -158,7 +158,7 @@ def load(source: DataSource) -> Dataset:
 
 
 @cache
-def _load(source: DataSource, of: str) -> Dataset:
+def _load(source: Data, of: str) -> Dataset:
     raw = _read(source.model_copy(update=SHARED_READ), of)
     try:
         wanted = (
@@ -185,7 +185,7 @@ def _load(source: DataSource, of: str) -> Dataset:
 
 
 @cache
-def _read(source: DataSource, of: str) -> Raw:
+def _read(source: Data, of: str) -> Raw:
     """Reads the files, which are still those of the fingerprint that the runs are known by."""
     raw = source.read()
     if computed(source) != of:
@@ -198,7 +198,7 @@ def _read(source: DataSource, of: str) -> Raw:
     return raw
 
 
-def divided(raw: Raw, source: DataSource) -> "list[tuple[np.ndarray, np.ndarray]]":
+def divided(raw: Raw, source: Data) -> "list[tuple[np.ndarray, np.ndarray]]":
     """Images and targets for training, validation and testing.
 
     Raises:

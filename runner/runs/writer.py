@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from runner.config.plugins import recorded
 from runner.config.schema import Config
 from runner.data.fingerprint import fingerprint
 from runner.interrupts import uninterrupted
@@ -61,7 +62,7 @@ class RunRecord:
             folder.clear()
         self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {})
         values = config.model_dump(mode="json")
-        folder.write_config(values)
+        folder.write_config(config.record())
         names = [metric.name for metric in config.task.metrics]
         self.curves = Curves(folder.path, values, names, resumed_after=self.epoch or None)
         self.saved_at = time.monotonic()
@@ -202,6 +203,7 @@ class RunRecord:
             "data": {"name": data.name, "fingerprint": fingerprint(data)},
             "git_commit": git_commit(),
             "versions": versions(),
+            **recorded(self.config.sources),
             **metrics,
             **dict.fromkeys(self.config.task.names("test")),
         }

@@ -3,12 +3,12 @@
 from functools import cache
 
 from runner.data import examples
-from runner.options.data import DataSource
+from runner.options.data import Data
 from runner.options.tasks import Facts
 
 
 @cache
-def facts_of(data: DataSource) -> Facts:
+def facts_of(data: Data) -> Facts:
     """The facts of a data set, from its training examples alone."""
     dataset = examples.load(data)
     images, targets = dataset.train.images, dataset.train.targets.double()
