@@ -20,7 +20,13 @@ from runner.training.graph import traced
 from runner.training.lightning import pl
 from runner.training.metrics import loss_and_accuracy, named
 from runner.training.networks import Networks
-from runner.training.objective import add_penalty, limit_norms, summed_loss
+from runner.training.objective import (
+    Penalty,
+    add_penalty,
+    limit_norms,
+    summed_loss,
+    summed_penalty,
+)
 from runner.training.run import Run
 from runner.training.updates import Updates
 
@@ -47,6 +53,7 @@ class RunsModule(pl.LightningModule):
         data: The three splits, where they are computed with.
         batch_size: Examples per step.
         precision: Makes the context in which forward and backward are computed.
+        penalty: A further term of each run's cost, of its weights.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class RunsModule(pl.LightningModule):
         data: Dataset,
         batch_size: int,
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        penalty: Penalty | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a turn of Lightning's loop is a block of steps here
@@ -65,6 +73,7 @@ class RunsModule(pl.LightningModule):
         self.data = data
         self.batch_size = batch_size
         self.precision = precision
+        self.penalty = penalty
         self.steps_per_epoch = len(data.train) // batch_size
         self.at = data.scale.device
         self.networks = Networks(template, [run.tensors for run in self.runs], self.at)
@@ -114,7 +123,10 @@ class RunsModule(pl.LightningModule):
         parameters, buffers = self.networks.split(state)
         leaves = [p.detach().requires_grad_() for p in self.networks.leaves(parameters)]
         logits_RBK = self.networks.forward(leaves, buffers, inputs, of_each_run=True)
-        gradients = torch.autograd.grad(summed_loss(self.loss, logits_RBK, targets_RB), leaves)
+        cost = summed_loss(self.loss, logits_RBK, targets_RB)
+        if self.penalty:
+            cost = cost + summed_penalty(self.penalty, self.networks.weights_from(leaves))
+        gradients = torch.autograd.grad(cost, leaves)
         # The fused updates read contiguous memory, whatever a gradient's strides say.
         stored = [g.contiguous().view_as(p) for g, p in zip(gradients, parameters, strict=True)]
         return logits_RBK.detach(), *stored
