@@ -250,7 +250,7 @@ def _check_init(init: Init) -> None:
     assert torch.equal(torch.get_rng_state(), state), "it draws from torch's global generator"
 
 
-# Schedules, losses, data
+# Schedules, regularizers, losses, data
 
 
 def _check_schedule(schedule: Schedule) -> None:
@@ -263,6 +263,19 @@ def _check_schedule(schedule: Schedule) -> None:
         assert factors[::-1] == [schedule.decay(time, epochs) for time in times[::-1]], (
             "a factor depends on what was asked before"
         )
+
+
+def _check_regularizer(regularizer: Regularizer) -> None:
+    random = torch.Generator().manual_seed(0)
+    shapes = (3, 2), (2, 2, 3, 3)
+    weights = [torch.randn(s, generator=random, dtype=torch.float64) for s in shapes]
+    penalty: Any = regularizer.penalty
+    value = penalty(weights)
+    if value is not None:
+        assert value.shape == (), f"a penalty is a number, not of shape {tuple(value.shape)}"
+        leaves = [w.requires_grad_() for w in weights]
+        right = torch.autograd.gradcheck(lambda *w: penalty(w), leaves, raise_exception=False)
+        assert right, "the gradient of its penalty is not that of finite differences"
 
 
 def _check_loss(loss: Loss) -> None:
@@ -296,6 +309,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "architecture": _check_architecture,
     "init": _check_init,
     "schedule": _check_schedule,
+    "regularizer": _check_regularizer,
     "loss": _check_loss,
     "data": _check_data,
 }

@@ -1,7 +1,13 @@
 """Regularisation: the settings of the cost and of the networks."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from runner.options.option import Fraction, NonNegative, Option, Positive
 from runner.options.registry import group
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @group("regularizer")
@@ -25,3 +31,7 @@ class Regularizer(Option):
     dropout_input: Fraction = 0.0
     batch_norm: bool = False
     max_norm: Positive | None = None
+
+    def penalty(self, weights: "Sequence[Tensor]") -> "Tensor | None":
+        """A further term of the cost, a number: of every layer's weights, (out, in) or (out, in, k, k)."""
+        return None

@@ -21,6 +21,7 @@ from runner.randomness import derived_seed, generator
 from runner.training.facts import facts_of
 from runner.training.lightning import LightningEnvironment, pl
 from runner.training.module import RunsModule
+from runner.training.objective import Penalty
 from runner.training.run import Run, tensors_of
 
 # Of Lightning's advice, what does not apply: batches are slices of tensors in memory.
@@ -164,7 +165,14 @@ def build_module(
         facts=facts_of(config.data),
         batch_size=batch_size_of(config, data),
         precision=precision,
+        penalty=penalty_of(config.regularizer),
     )
+
+
+def penalty_of(regularizer: Regularizer) -> Penalty | None:
+    """The regularizer's further term of the cost, if it has one."""
+    has_one = type(regularizer).penalty is not Regularizer.penalty
+    return regularizer.penalty if has_one else None  # type: ignore[return-value]
 
 
 def batch_size_of(config: Config, data: examples.Dataset) -> int:
