@@ -41,6 +41,7 @@ from runner.training.facts import facts_of
 from runner.training.networks import Networks
 from runner.training.run import tensors_of
 from runner.training.train import train_all
+from runner.training.updates import joined
 
 TINY = (
     *("data.train_size=64", "batch_size.size=16", "epochs=2", "optimizer.lr=0.01"),
@@ -115,6 +116,7 @@ def _check_update_rule(rule: UpdateRule) -> None:
     _check_rate(rule, start[0], lambda w: slope(w, 0))
     _check_resumption(rule, start[0], lambda w: slope(w, 0))
     if rule.elementwise:
+        _check_joined(rule, start[0], lambda w: slope(w, 0))
         alone = [_steps(rule, start[row], lambda w, row=row: slope(w, row), 20) for row in (0, 1)]  # type: ignore[misc]
         stacked = _steps(rule, start, slope, 20)
         transposed = _steps(rule, start.mT.contiguous(), lambda w: slope(w.mT).mT.contiguous(), 20)
@@ -150,6 +152,22 @@ def _check_resumption(rule: UpdateRule, start: Tensor, slope: Callable[[Tensor],
         _step(second, optimizer, slope)
     same = torch.equal(second, expected)
     assert same, "resumed from `state`, it goes on differently: something is kept elsewhere"
+
+
+def _check_joined(rule: UpdateRule, start: Tensor, slope: Callable[[Tensor], Tensor]) -> None:
+    """Runs with other settings have the same optimizer in a stack, and a group of their own."""
+    for key, value in rule:
+        try:
+            other = type(rule).model_validate(dict(rule) | {key: value * 0.9})
+        except (ValidationError, TypeError):  # no number, or none that may be smaller
+            continue
+        (first, optimizer), (second, further) = _built(rule, start), _built(other, start)
+        both = joined([optimizer, further])
+        for _ in range(5):
+            first.grad, second.grad = slope(first.detach()), slope(second.detach())
+            both.step()
+        same = torch.allclose(second, _steps(other, start, slope, 5)[-1], rtol=1e-6, atol=1e-8)
+        assert same, f"'{key}' is not read from the parameter group at every step"
 
 
 def _steps(
