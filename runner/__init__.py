@@ -1,3 +1,23 @@
 """A declarative experiment runner for the foundations of deep learning."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runner.api import Run, load, results, train
+
 __version__ = "0.2.0"
+__all__ = ["Run", "load", "results", "train"]
+
+# Imported when they are used: `import runner` takes a moment.
+PUBLIC = {"Run": "runner.api", "load": "runner.api", "results": "runner.api", "train": "runner.api"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'runner' has no attribute '{name}'")
+    return getattr(import_module(PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

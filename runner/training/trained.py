@@ -1,0 +1,169 @@
+"""A trained network out of its run folder: raw images in, predictions out.
+
+Reading one changes no file, and needs no data set where the checkpoint says what the network takes.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from runner.config.schema import Config
+from runner.data import examples
+from runner.data.inputs import Inputs
+from runner.errors import DataError, one_line
+from runner.options.losses import Loss
+from runner.runs.folder import RunFolder
+from runner.training.metrics import loss_and_accuracy, named
+
+BATCH = 500
+
+
+class TrainedNetwork(nn.Module):
+    """The network of a run, with what it does to the images that it takes.
+
+    Args:
+        network: From inputs (n, channels, height, width) to logits (n, classes).
+        loss: Says what the logits stand for.
+        inputs: The images that it was trained on.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: nn.Module, loss: Loss, inputs: Inputs) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.inputs = inputs
+        self.register_buffer("scale", inputs.scale)
+        self.register_buffer("shift", inputs.shift)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (n, classes) of images (n, channels, height, width) in the units of the data set."""
+        logits: Tensor = self.network(images.float() * self.scale + self.shift)
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Probabilities (n, classes) of images (n, channels, height, width) in the units of the data set."""
+        return self.loss.probabilities(self.logits(images))
+
+
+def trained_network(folder: RunFolder) -> TrainedNetwork:
+    """The network of a run in eval mode, with the weights that the run's `select` chooses.
+
+    Raises:
+        DataError: There is no run, or none that has finished an epoch; or its checkpoint is of another network.
+        CheckpointError: The checkpoint is damaged.
+    """
+    config = folder.config()
+    if config is None:
+        raise DataError(f"{folder}: no run in this folder")
+    checkpoint = folder.checkpoints.peek()
+    if checkpoint is None:
+        raise DataError(f"{folder}: {folder.status}, no checkpoint yet")
+    best = config.select == "best"
+    try:
+        inputs = inputs_of(checkpoint, config)
+        network = config.architecture.build(inputs.shape, outputs_of(inputs), config.regularizer)
+        network.load_state_dict((checkpoint["best"] if best else checkpoint)["state_dict"])
+    except (KeyError, RuntimeError, TypeError, DataError) as error:
+        where = folder.checkpoints.path / "last.ckpt"
+        raise DataError(f"{where}: not of the run in config.yaml: {one_line(error)}") from None
+    return TrainedNetwork(network, config.loss, inputs).eval()
+
+
+def inputs_of(checkpoint: dict[str, Any], config: Config) -> Inputs:
+    """What a network takes; for a checkpoint of version 0.2 or older read off its data set."""
+    if "inputs" in checkpoint:
+        return Inputs.read(checkpoint["inputs"])
+    return Inputs.of(examples.load(config.data))
+
+
+def outputs_of(inputs: Inputs) -> int:
+    """How many numbers a network gives for an image."""
+    assert inputs.class_names is not None
+    return len(inputs.class_names)
+
+
+@torch.inference_mode()
+def predict(network: TrainedNetwork, images: Any) -> np.ndarray:
+    """Probabilities (n, classes) float32 of raw images; see `as_images` for what these may be."""
+    batch = as_images(images, network.inputs)
+    device = network.scale.device
+    parts = [network(part.to(device)).cpu() for part in batch.split(BATCH)]
+    return torch.cat(parts).numpy()
+
+
+def as_images(images: Any, inputs: Inputs) -> Tensor:
+    """Images as a network takes them, (n, channels, height, width).
+
+    Args:
+        images: An array, tensor or list of n images in the units of the data set: (n, channels, height, width),
+            (n, height, width) where there is one channel, or flat, (n, channels·height·width).
+        inputs: What the network takes.
+
+    Raises:
+        ValueError: They have another shape, or values that are no numbers.
+    """
+    channels, height, width = inputs.shape
+    array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"images must be numbers, found {array.dtype}")
+    shapes = [(channels, height, width), (channels * height * width,)]
+    if channels == 1:
+        shapes.insert(1, (height, width))
+    if array.shape[1:] not in shapes:
+        raise ValueError(unfit(array.shape, shapes))
+    array = array if array.dtype == np.uint8 else array.astype(np.float32)
+    if not len(array):
+        raise ValueError("no images")
+    if not np.isfinite(array).all():
+        raise ValueError("images hold values that are not finite")
+    if inputs.bytes and inputs.white > 1 and array.dtype != np.uint8 and 0 < array.max() <= 1:
+        raise ValueError(
+            f"images go up to {array.max():g}, and the network was trained on values from 0 to"
+            f" {inputs.white:g}: it takes pixels as they are stored and scales them by itself"
+        )
+    return torch.from_numpy(array.copy()).reshape(-1, channels, height, width)
+
+
+def unfit(found: tuple[int, ...], shapes: list[tuple[int, ...]]) -> str:
+    """Why images of this shape cannot be taken, and what is meant by them most likely."""
+    wanted = " or ".join(f"(n, {', '.join(map(str, shape))})" for shape in shapes)
+    channels, height, width = shapes[0]
+    hint = ""
+    if found in shapes:
+        hint = "; of a single image make images[None]"
+    elif found[1:] == (height, width, channels):
+        hint = "; the channels come first: images.transpose(0, 3, 1, 2)"
+    return f"images must have shape {wanted}, found {found}{hint}"
+
+
+@torch.inference_mode()
+def evaluate(network: TrainedNetwork, data: examples.Dataset) -> dict[str, float]:
+    """The metrics of a network on the test split of a data set, by name.
+
+    Raises:
+        DataError: The data have another shape or other classes than those it was trained on.
+    """
+    found = Inputs.of(data)
+    for what, own, other in (
+        ("images of shape", network.inputs.shape, found.shape),
+        ("a number of classes of", classes_of(network.inputs), classes_of(found)),
+        ("values that are", kind_of(network.inputs), kind_of(found)),
+    ):
+        if own != other:
+            raise DataError(f"the network takes {what} {own}, the data have {other}")
+    logits = torch.cat([network.logits(part) for part in data.test.images.split(BATCH)])
+    measured = loss_and_accuracy(network.loss, logits[None], data.test.targets)
+    return named("test", *measured[:, 0].tolist())
+
+
+def kind_of(inputs: Inputs) -> str:
+    return "bytes" if inputs.bytes else "floats"
+
+
+def classes_of(inputs: Inputs) -> int | None:
+    return None if inputs.class_names is None else len(inputs.class_names)
