@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runner.config.schema import Config
 from runner.errors import DataError, RunError, Stopped
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
-from runner.runs.listing import is_run, row_of, runs_in
+from runner.runs.listing import is_run, row_of, run_at, runs_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,17 +29,15 @@ class Run:
     """A run in its folder, to be read: nothing here changes a file.
 
     Args:
-        folder: outputs/<name>/<run>.
+        folder: outputs/<name>/<run>, or a folder in which it is the only one.
 
     Raises:
-        DataError: There is no run in this folder; or, when something is read, a file is damaged.
+        DataError: There is no such run; or, when something is read, a file is damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = run_at(Path(folder))
         self._files = RunFolder(self.folder)
-        if not is_run(self.folder):
-            raise DataError(f"{self.folder}: no run in this folder{hint(self.folder)}")
 
     def __repr__(self) -> str:
         return f"<Run {self.folder}: {self.status}>"
@@ -111,7 +109,7 @@ def load(folder: str | Path) -> Run:
     """The run in a folder.
 
     Raises:
-        DataError: There is none.
+        DataError: There is none, or more than one.
     """
     return Run(folder)
 
@@ -190,14 +188,6 @@ def as_frame(rows: list[dict[str, Any]]) -> Any:
     except ImportError:
         return rows
     return pd.DataFrame(rows)
-
-
-def hint(folder: Path) -> str:
-    """What somebody meant who named a folder that is no run."""
-    if not folder.is_dir():
-        return "; there is no such folder"
-    inside = runs_in(folder)
-    return f"; it holds {len(inside)} runs: runner.results('{folder}')" if inside else ""
 
 
 @contextmanager

@@ -7,38 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 
 import runner
 from runner.data.examples import load as load_data
 from runner.errors import ConfigError, DataError, RunError
 
-TINY = (
-    "data.train_size=64", "architecture.hidden=[8]", "epochs=2", "trainer.progress=false",
-    "trainer.threads=1", "trainer.accelerator=cpu",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with a sweep of two runs, `grid`, and a best epoch, `best`."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        runs = runner.train(*TINY, "name=grid", "optimizer.lr=0.01,0.1", multirun=True)
-        assert [run.config.optimizer.lr for run in runs] == [0.01, 0.1]
-        runner.train(*TINY, "name=best", "select=best", "data.standardize=per_feature")
-    return home
-
 
 @pytest.fixture(autouse=True)
-def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(home)
+def _at_home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
 
 
 @pytest.fixture
 def run() -> runner.Run:
-    (folder,) = Path("outputs/best").iterdir()
-    return runner.load(folder)
+    return runner.load("outputs/best")
 
 
 def test_a_run_has_settings_numbers_and_curves(run: runner.Run) -> None:
@@ -105,12 +88,18 @@ def test_other_images_are_refused(run: runner.Run, images: np.ndarray, told: str
     assert told in str(error.value)
 
 
+def test_a_sweep_gives_its_runs_in_the_order_of_its_values() -> None:
+    runs = runner.train(*TINY, "name=grid", "optimizer.lr=0.1,0.01", multirun=True)
+    assert [run.config.optimizer.lr for run in runs] == [0.1, 0.01]
+
+
 def test_a_row_for_each_run() -> None:
     frame = runner.results("outputs")
     assert list(frame["name"]) == ["best", "grid", "grid"]
     assert set(frame["status"]) == {"complete"}
     assert frame["test/accuracy"].between(0, 1).all()
     assert set(frame["architecture.hidden"]) == {"[8]"}
+    assert set(frame["optimizer.lr"][1:]) == {0.01, 0.1}
 
 
 def test_a_damaged_run_is_a_row(tmp_path: Path) -> None:
@@ -127,7 +116,7 @@ def test_mistakes_are_exceptions(tmp_path: Path) -> None:
         runner.train("optimizer.lrr=3")
     with pytest.raises(ConfigError, match="--multirun"):
         runner.train("seed=0,1")
-    with pytest.raises(DataError, match="holds 2 runs"):
+    with pytest.raises(DataError, match="2 runs; name one, such as outputs/grid/"):
         runner.load("outputs/grid")
     with pytest.raises(DataError, match="no such folder"):
         runner.results(tmp_path / "nothing")
@@ -135,7 +124,9 @@ def test_mistakes_are_exceptions(tmp_path: Path) -> None:
         _ = runner.lod
 
 
-def test_a_run_that_fails_is_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_fails_is_an_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def build_run(config: object) -> None:
         raise ArithmeticError("planted")
 
@@ -145,7 +136,8 @@ def test_a_run_that_fails_is_an_exception(monkeypatch: pytest.MonkeyPatch) -> No
     assert [run.status for run in error.value.runs] == ["failed"]
 
 
-def test_a_run_that_diverges_is_a_result() -> None:
+def test_a_run_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (run,) = runner.train(
         *TINY, "name=diverging", "optimizer.lr=1e30", "loss=quadratic", "regularizer.l2=1"
     )

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.config.mistakes import nearest
 from runner.errors import DataError, one_line
-from runner.runs.folder import RunFolder
+from runner.runs.folder import OUTPUTS, RunFolder
 
 LEVELS = 2  # outputs/, the folder of a name, the folder of a run
 UNLISTED = ("study", "resume", "fail_fast")  # of the settings
@@ -30,6 +31,26 @@ def runs_in(folder: Path, levels: int = LEVELS) -> list[Path]:
     if levels > 1:
         found += [run for path in below if path not in found for run in runs_in(path, levels - 1)]
     return sorted(found)
+
+
+def run_at(path: Path) -> Path:
+    """The run that is meant by a path: its folder, a file in it, or a folder in which it is the only one.
+
+    Raises:
+        DataError: There is none, or more than one.
+    """
+    if path.is_file():
+        above = [folder for folder in path.parents if is_run(folder)]
+        path = above[0] if above else path
+    if not path.is_dir():
+        runs = runs_in(OUTPUTS) if OUTPUTS.is_dir() else []
+        known = [str(folder) for run in runs for folder in (run, run.parent)]
+        raise DataError(f"{path}: no such folder{nearest(str(path), known)}")
+    found = runs_in(path)
+    if len(found) != 1:
+        which = f"{len(found)} runs; name one, such as {found[0]}" if found else "no run here"
+        raise DataError(f"{path}: {which}")
+    return found[0]
 
 
 def is_run(folder: Path) -> bool:

@@ -15,7 +15,6 @@ from runner.data.inputs import Inputs
 from runner.errors import DataError, one_line
 from runner.options.losses import Loss
 from runner.runs.folder import RunFolder
-from runner.training.metrics import loss_and_accuracy, named
 
 BATCH = 500
 
@@ -139,31 +138,3 @@ def unfit(found: tuple[int, ...], shapes: list[tuple[int, ...]]) -> str:
     elif found[1:] == (height, width, channels):
         hint = "; the channels come first: images.transpose(0, 3, 1, 2)"
     return f"images must have shape {wanted}, found {found}{hint}"
-
-
-@torch.inference_mode()
-def evaluate(network: TrainedNetwork, data: examples.Dataset) -> dict[str, float]:
-    """The metrics of a network on the test split of a data set, by name.
-
-    Raises:
-        DataError: The data have another shape or other classes than those it was trained on.
-    """
-    found = Inputs.of(data)
-    for what, own, other in (
-        ("images of shape", network.inputs.shape, found.shape),
-        ("a number of classes of", classes_of(network.inputs), classes_of(found)),
-        ("values that are", kind_of(network.inputs), kind_of(found)),
-    ):
-        if own != other:
-            raise DataError(f"the network takes {what} {own}, the data have {other}")
-    logits = torch.cat([network.logits(part) for part in data.test.images.split(BATCH)])
-    measured = loss_and_accuracy(network.loss, logits[None], data.test.targets)
-    return named("test", *measured[:, 0].tolist())
-
-
-def kind_of(inputs: Inputs) -> str:
-    return "bytes" if inputs.bytes else "floats"
-
-
-def classes_of(inputs: Inputs) -> int | None:
-    return None if inputs.class_names is None else len(inputs.class_names)
