@@ -1,11 +1,14 @@
 """python -m runner.test"""
 
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import runner
+from runner import export, listing, predict
 from runner.test import main
 
 Screen = pytest.CaptureFixture[str]
@@ -16,17 +19,45 @@ def _at_home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
 
 
-def test_the_same_data_give_the_same_numbers_and_no_file_changes(capsys: Screen) -> None:
-    folder = runner.load("outputs/best").folder
-    before = {path: sha256(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+def sums(folder: Path) -> dict[Path, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_same_data_give_the_same_numbers(capsys: Screen) -> None:
     assert main(["outputs/best"]) == 0
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
-    accuracy = f"{runner.load(folder).result['test/accuracy']:.2%}"
+    accuracy = f"{runner.load('outputs/best').result['test/accuracy']:.2%}"
     assert lines["test/accuracy"] == [accuracy, accuracy, "+0.00%"]
     assert lines["test/loss"][0] == lines["test/loss"][1]
-    after = {path: sha256(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
-    assert before.keys() == after.keys()
-    assert all(before[path].digest() == after[path].digest() for path in before)
+
+
+def test_no_command_that_reads_a_run_changes_a_file_of_it(tmp_path: Path) -> None:
+    folder = runner.load("outputs/best").folder
+    before = sums(folder)
+    picture, network = str(tmp_path / "one.png"), str(tmp_path / "network.pt")
+    Image.new("L", (8, 8)).save(picture)
+    assert before
+    for command, words in (
+        (main, ["outputs/best", "data.val_size=10"]),
+        (listing.main, ["outputs/best"]),
+        (listing.main, ["--diff", "outputs/best", "outputs/best"]),
+        (predict.main, ["outputs/best", picture]),
+        (export.main, ["outputs/best", "--torchscript", network]),
+    ):
+        assert command(words) == 0
+        assert sums(folder) == before
+
+
+def test_a_damaged_checkpoint_is_told_and_left_as_it_is(tmp_path: Path, capsys: Screen) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(runner.load("outputs/best").folder, folder)
+    last = folder / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1])
+    before = sums(folder)
+    assert main([str(folder)]) == 2
+    assert f"{last} is damaged" in capsys.readouterr().err
+    assert sums(folder) == before
 
 
 def test_other_data_of_the_same_kind_are_scaled_as_the_network_was_trained(
