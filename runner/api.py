@@ -76,15 +76,16 @@ class Run:
         return as_frame(self._files.metrics())
 
     @property
-    def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
-        """Probabilities (n, classes) and labels (n,) of the test split."""
-        return self._files.predictions()
+    def predictions(self) -> "dict[str, np.ndarray]":
+        """What the run says of the test split: probabilities (n, classes) and labels (n,), by name."""
+        probabilities, labels = self._files.predictions()
+        return {"probabilities": probabilities, "labels": labels}
 
     def network(self) -> "nn.Module":
         """The trained network in eval mode: from raw images (n, channels, height, width) to probabilities.
 
-        It scales images by itself: they are in the units of the data set, uint8 or float. `.logits(images)` gives
-        what comes before the probabilities, `.network` is the bare network, `.inputs` what it takes.
+        It scales images by itself: they are in the units of the data set, uint8 or float. `.outputs(images)` gives
+        the logits before the probabilities, `.network` is the bare network, `.inputs` what it takes.
         """
         from runner.training.trained import trained_network  # imports torch
 

@@ -40,7 +40,7 @@ def test_without_pandas_there_are_dictionaries(
 
 def test_raw_images_give_what_the_run_kept(run: runner.Run) -> None:
     data = load_data(run.config.data)
-    images, kept = data.test.images.numpy(), run.predictions[0]
+    images, kept = data.test.images.numpy(), run.predictions["probabilities"]
     for given in (images, images[:, 0], images.reshape(len(images), -1), images.astype(float)):
         np.testing.assert_allclose(run.predict(given), kept, atol=1e-6)
     np.testing.assert_allclose(run.predict(data.test.images[:3]), kept[:3], atol=1e-6)
@@ -64,7 +64,7 @@ def test_a_checkpoint_that_does_not_say_what_the_network_takes_is_read_with_its_
     assert old
     del old["inputs"]
     monkeypatch.setattr("runner.runs.checkpoints.Checkpoints.peek", lambda _: old)
-    np.testing.assert_allclose(run.predict(images), run.predictions[0], atol=1e-6)
+    np.testing.assert_allclose(run.predict(images), run.predictions["probabilities"], atol=1e-6)
 
 
 @pytest.mark.parametrize(

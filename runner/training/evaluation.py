@@ -20,7 +20,7 @@ def evaluate(network: TrainedNetwork, data: Dataset) -> dict[str, float]:
     for own, other in zip(known, found, strict=True):
         if own != other:
             raise DataError(f"the network was trained on {own}, these data have {other}")
-    logits = torch.cat([network.logits(part) for part in data.test.images.split(BATCH)])
+    logits = torch.cat([network.outputs(part) for part in data.test.images.split(BATCH)])
     measured = loss_and_accuracy(network.loss, logits[None], data.test.targets)
     return named("test", *measured[:, 0].tolist())
 

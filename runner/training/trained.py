@@ -39,14 +39,14 @@ class TrainedNetwork(nn.Module):
         self.register_buffer("scale", inputs.scale)
         self.register_buffer("shift", inputs.shift)
 
-    def logits(self, images: Tensor) -> Tensor:
+    def outputs(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of images (n, channels, height, width) in the units of the data set."""
-        logits: Tensor = self.network(images.float() * self.scale + self.shift)
-        return logits
+        outputs: Tensor = self.network(images.float() * self.scale + self.shift)
+        return outputs
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities (n, classes) of images (n, channels, height, width) in the units of the data set."""
-        return self.loss.probabilities(self.logits(images))
+        return self.loss.probabilities(self.outputs(images))
 
 
 def trained_network(folder: RunFolder) -> TrainedNetwork:
