@@ -147,6 +147,8 @@ def train(
         RunError: Runs failed; its `runs` are all of them. A run that diverged is a result.
         KeyboardInterrupt: The same call goes on from there.
     """
+    if not all(isinstance(word, str) for word in overrides):
+        raise TypeError('runner.train takes words: runner.train("optimizer=adam", "epochs=5")')
     from runner.__main__ import train_and_tell
     from runner.command.compose import composing
     from runner.command.flags import folders_of

@@ -71,9 +71,7 @@ def check_installed() -> None:
 
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]
     if missing:
-        raise ConfigError(
-            [f"--onnx needs {', '.join(missing)}: pip install 'lecture-runner[onnx]'"]
-        )
+        raise ConfigError([f"--onnx needs what is not installed: pip install {' '.join(missing)}"])
 
 
 def to_onnx(network: "TrainedNetwork") -> bytes:

@@ -1,5 +1,6 @@
 """`import runner`: train, load and compare runs from Python."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import TINY
 import runner
 from runner.data.examples import load as load_data
 from runner.errors import ConfigError, DataError, RunError
+from runner.training.module import RunsModule
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +122,8 @@ def test_mistakes_are_exceptions(tmp_path: Path) -> None:
         runner.load("outputs/grid")
     with pytest.raises(DataError, match="no such folder"):
         runner.results(tmp_path / "nothing")
+    with pytest.raises(TypeError, match="takes words"):
+        runner.train(["seed=1"])  # type: ignore[arg-type]
     with pytest.raises(AttributeError, match="lod"):
         _ = runner.lod
 
@@ -142,6 +146,58 @@ def test_a_run_that_diverges_is_a_result(tmp_path: Path, monkeypatch: pytest.Mon
         *TINY, "name=diverging", "optimizer.lr=1e30", "loss=quadratic", "regularizer.l2=1"
     )
     assert run.status == "diverged"
+
+
+def test_ctrl_c_saves_and_the_same_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = (*TINY, "name=stopped", "epochs=3")
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        original, left = RunsModule.step, [3]
+
+        def step(module: RunsModule, number: int) -> None:
+            left[0] -= 1
+            if not left[0]:
+                signal.raise_signal(signal.SIGINT)
+            original(module, number)
+
+        patch.setattr(RunsModule, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            runner.train(*words)
+    assert signal.getsignal(signal.SIGINT) is handler
+    run = runner.load("outputs/stopped")
+    assert (run.status, len(run.metrics), run.result) == ("interrupted", 2, {})
+    assert run.predict(np.zeros((1, 64))).shape == (1, 10)
+    assert [run.status for run in runner.train(*words)] == ["complete"]
+
+
+STUDY = """# @package _global_
+name: pair
+epochs: 1
+study:
+  question: Does it matter?
+  source: none
+  seeds: 2
+  arms: {small: [optimizer.lr=0.01], large: [optimizer.lr=0.1]}
+  claims:
+    - {says: It does., measure: test/error, expect: large < small}
+"""
+
+
+def test_a_study_gives_the_runs_that_it_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own/experiment").mkdir(parents=True)
+    (tmp_path / "own/experiment/pair.yaml").write_text(STUDY)
+    words = [word for word in TINY if not word.startswith("epochs")]
+    runs = runner.train("+experiment=pair", *words, config_dir="own")
+    assert [(run.config.seed, run.config.optimizer.lr) for run in runs] == [
+        (0, 0.01), (0, 0.1), (1, 0.01), (1, 0.1)
+    ]  # fmt: skip
+    assert (tmp_path / "outputs/pair/report.html").exists()
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
