@@ -28,6 +28,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from runner.command.completion import script
 from runner.command.overrides import apply
 from runner.command.permitted import LAUNCHERS, NOT_FROM_YAML, changed_key, is_hydra, problem_with
 from runner.command.yaml_files import PACKAGE_HEADER, Source
@@ -126,6 +127,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, search_path: Any) -> None:
         super().__init__(search_path)
         self.repository: Files = Files(search_path)
+        self.repository.read = {}  # completion reads files without composing
         self.parser = OverridesParser.create(config_loader=self)
         self.groups = {*self.list_groups(""), "hydra/launcher"} - {"hydra"}
         self.words: dict[str, Override] = {}
@@ -192,7 +194,10 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
         if flags.hydra_help:
             hydra.hydra_help(None, parser, flags)
         elif flags.shell_completion:
-            hydra.shell_completion("config", words)
+            if text := script(" ".join(words), parser):
+                print(text)
+            else:
+                hydra.shell_completion("config", words)
         elif flags.cfg:
             _check_package(hydra.config_loader, flags, words)
             hydra.show_cfg("config", words, flags.cfg, flags.package, flags.resolve)

@@ -207,4 +207,9 @@ def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
 
 def in_words(name: str, value: float | None) -> str:
     """A number of a run for people: val/accuracy, seconds or another."""
-    return all_metrics().get(name.rpartition("/")[2], Metric(name)).shown(value)
+    return metric_of(name).shown(value)
+
+
+def metric_of(name: str) -> Metric:
+    """What a number of a run is."""
+    return all_metrics().get(name.rpartition("/")[2], Metric(name))
