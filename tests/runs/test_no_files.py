@@ -1,0 +1,79 @@
+"""Pipes, devices, links and folders in place of a run's files: not read, and nothing is written through them."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from folders import FILES, WORDS
+
+from runner.runs.folder import RunFolder
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def bound_socket(path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)  # its address may have only 100 characters
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def link(path: Path) -> None:
+    (path.parent / "elsewhere").write_text('{"status": "complete"}')
+    path.symlink_to("elsewhere")
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2_000_000_000)  # takes no room on the disk
+
+
+NO_FILES = [fifo, folder, bound_socket, link, loop, device, huge]
+
+
+@pytest.mark.parametrize("make", NO_FILES)
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_file_is_not_read(
+    command: Command, place: Callable[[str], RunFolder], name: str, make: Callable[[Path], None]
+) -> None:
+    path = place("finished").path / name
+    path.unlink()
+    make(path)
+    code, out, err = command(*WORDS)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert name in err
+
+
+@pytest.mark.parametrize("make", [fifo, folder, link, loop, device])
+@pytest.mark.parametrize("name", ["last.ckpt", "SHA256SUMS"])
+def test_what_is_no_file_is_no_checkpoint(
+    command: Command, place: Callable[[str], RunFolder], name: str, make: Callable[[Path], None]
+) -> None:
+    folder = place("killed")
+    path = folder.path / "checkpoints" / name
+    path.unlink()
+    (folder.path / "checkpoints/previous.ckpt").unlink()
+    make(path)
+    code, out, err = command(*WORDS)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "last.ckpt is damaged" in err and "resume=false" in err
