@@ -14,7 +14,7 @@ from threading import Event
 
 import torch
 
-from runner.errors import CheckpointError, LockedError, summary
+from runner.errors import CheckpointError, DataError, LockedError, summary
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.writer import RunRecord
 from runner.training.build import build_module, build_run, lightning_trainer
@@ -168,7 +168,7 @@ def train_piece(
                 folder, lock = RunFolder(path), files.enter_context(ExitStack())
                 try:
                     lock.enter_context(folder.lock())
-                except LockedError as error:
+                except (LockedError, DataError) as error:
                     yield Refused(number, error)
                     continue
                 if config.resume and folder.status in FINISHED:  # by another process, just now
