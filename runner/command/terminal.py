@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.errors import ConfigError
 from runner.foreign import for_csv, for_terminal
 from runner.interrupts import Interrupted
 from runner.runs.files import write_atomically
@@ -43,7 +44,8 @@ def tell(line: str) -> None:
 
 def tell_problems(error: BaseException) -> None:
     """Why nothing was trained, in at most six lines."""
-    lines = str(error).splitlines()
+    problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
+    lines = [problem.replace("\n", r"\n") for problem in problems]  # of a foreign key, say
     if len(lines) > MAX_LINES:
         rest = len(lines) - MAX_LINES + 1
         lines = [*lines[: MAX_LINES - 1], f"... and {rest} more"]
