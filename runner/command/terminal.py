@@ -158,10 +158,11 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
         err.print(f"{not_started} of {len(jobs)} runs were not started.")
     for job in jobs:
         folder = RunFolder(job.folder)
-        if folder.status not in (None, *FINISHED):
-            reason = (refused or {}).get(job.folder) or folder.reason or owner_of(job.folder)
+        refusal = (refused or {}).get(job.folder)
+        if folder.status not in (None, *FINISHED) or refusal:
+            reason = refusal or folder.reason or owner_of(job.folder)
             why = f"{reason}; " if reason else ""
-            err.print(f"{folder.status}: {described(job)}: {why}see {folder}")
+            err.print(f"{folder.status or 'not started'}: {described(job)}: {why}see {folder}")
     out.print(f"Table:   {path}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 

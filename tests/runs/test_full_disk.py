@@ -11,6 +11,7 @@ import pytest
 from folders import EVERY_EPOCH, LAUNCHERS
 from processes import TINY, run
 
+from runner.command.compose import composing
 from runner.runs.folder import RunFolder
 
 
@@ -110,3 +111,24 @@ def test_a_disk_that_is_really_full(tmp_path: Path, how: str) -> None:
         assert again.code == 0 and "damaged" not in again.err
     finally:
         subprocess.run(["umount", str(outputs)], check=True)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_run_whose_folder_cannot_be_made_is_refused_once(tmp_path: Path, width: int) -> None:
+    """In a stack the others are trained."""
+    from runner.training.train import train_all
+
+    with composing() as composer:
+        configs = [composer.config([f"seed={seed}", "epochs=1", *TINY]) for seed in (0, 1)]
+    (tmp_path / "file").touch()
+    paths = [tmp_path / "file" / "run", tmp_path / "run"]
+    runs = [(config, path) for config, path in zip(configs, paths, strict=True) if config]
+    refused, finished = [], []
+    train_all(
+        runs,
+        lambda line: None,
+        lambda number, how: finished.append(number),
+        lambda number, error: refused.append((number, type(error))),
+        width=width,
+    )
+    assert (refused, finished) == ([(0, NotADirectoryError)], [1])
