@@ -10,6 +10,7 @@ from runner.reporting.mean_curves import write_mean_curves
 from runner.runs.files import write_atomically
 from runner.runs.folder import FINISHED
 from runner.studies.evidence import Evidence
+from runner.studies.fairness import unfairness
 from runner.studies.measuring import numbers_of, value_in
 from runner.studies.statistics import mean_interval
 from runner.studies.tuning import LEFT_OUT
@@ -85,9 +86,11 @@ def cautions(evidence: Evidence) -> Iterator[str]:
             for note in arm.notes
             if ("border" in note and "extended to" not in note) or LEFT_OUT in note
         )
+    yield from unfairness(evidence)
     same: dict[tuple[str, ...], list[str]] = {}
     for name, arm in evidence.arms.items():
-        same.setdefault(tuple(arm.runs.values()), []).append(name)
+        if arm.final_runs:
+            same.setdefault(tuple(run for _, run in arm.final_runs), []).append(name)
     for names in same.values():
         if len(names) > 1:
             yield f"{', '.join(names)} are the same runs"
