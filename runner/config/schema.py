@@ -110,6 +110,8 @@ class Config(Option):
         """What decides the numbers of a run: not its name, nor the device, logging and progress."""
         identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
         del identity["data"]["root"]
+        if self.data.split_seed is None:  # as before there was such a setting
+            del identity["data"]["split_seed"]
         identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
         return identity
 

@@ -210,6 +210,8 @@ class Study(Option):
                 key = key_of(word)
                 if key.split(".")[0].split("/")[0] in RESERVED:
                     yield f"arm '{arm}': {word}: the study sets {key} itself"
+                if self.splits and key == "data.split_seed":
+                    yield f"arm '{arm}': {word}: with splits each seed draws its own"
                 if key in self.sweep:
                     yield f"arm '{arm}': {word}: the study sweeps {key}"
         users = {f"ensemble '{name}'": e.of for name, e in self.ensembles.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from runner.data.resplit import resplit
 from runner.errors import DataError
 from runner.options.data import Data
 
@@ -147,6 +148,8 @@ def load(data: Data) -> Dataset:
         DataError: A file is missing or damaged, or the settings leave nothing to train on.
     """
     raw = _read(data.name, data.root)
+    if data.split_seed is not None:
+        raw = resplit(raw, data.split_seed)
     n = len(raw.train_labels)
     if data.val_size >= n:
         raise DataError(

@@ -33,6 +33,8 @@ class Data(Option):
             examples: none (pixels stay in [0, 1]), global (one mean for all pixels), per_feature.
         augment: none, or crop_flip: a random crop of the image padded by an eighth, mirrored half
             the time.
+        split_seed: Draws training, validation and test examples anew from all of them, in numbers as before;
+            null keeps the official split.
     """
 
     name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
@@ -42,6 +44,7 @@ class Data(Option):
     train_size: Size
     standardize: Literal["none", "global", "per_feature"]
     augment: Literal["none", "crop_flip"]
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
     # train_size is 1 for one example and 1.0 for all: equal numbers to Python, not to the caches.
     def __eq__(self, other: object) -> bool:

@@ -17,8 +17,16 @@ from runner.studies.tuning import LEFT_OUT
 from runner.studies.verdicts import Verdict, count, numbers_behind
 
 
-def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
-    """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first."""
+def write_report(
+    evidence: Evidence, verdicts: Sequence[Verdict], replicated: Sequence[Verdict] = ()
+) -> Path:
+    """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first.
+
+    Args:
+        evidence: The study.
+        verdicts: On its claims.
+        replicated: Those of its replication, in the same order; none if it was not replicated.
+    """
     folder, study, arms = evidence.folder, evidence.study, evidence.arms
     pictures = pictures_of(evidence)
     (folder / "figures").mkdir(exist_ok=True)
@@ -31,6 +39,7 @@ def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
         study=study,
         summary=", ".join(f"{number} {name}" for name, number in count(verdicts).items() if number),
         verdicts=verdicts,
+        replicated=list(zip(verdicts, replicated, strict=False)),
         numbers_behind=numbers_behind,
         pictures=pictures,
         keys=keys,
@@ -94,7 +103,7 @@ def cautions(evidence: Evidence) -> Iterator[str]:
     for names in same.values():
         if len(names) > 1:
             yield f"{', '.join(names)} are the same runs"
-    yield from _runs_that_did_not_complete(evidence)
+    yield from runs_that_did_not_complete(evidence)
     for measure in {claim.measure: claim.parsed_measure for claim in study.claims}.values():
         for name, arm in evidence.arms.items():
             if not measure.first.function:
@@ -104,7 +113,8 @@ def cautions(evidence: Evidence) -> Iterator[str]:
                 yield f"{name}: {measure.text}: never in {never} of {len(values)} runs"
 
 
-def _runs_that_did_not_complete(evidence: Evidence) -> Iterator[str]:
+def runs_that_did_not_complete(evidence: Evidence) -> Iterator[str]:
+    """Runs by status, and what becomes of them in the verdicts."""
     for status, runs in evidence.statuses().items():
         if status == "complete":
             continue

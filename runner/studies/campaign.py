@@ -57,6 +57,8 @@ class Campaign:
             found.append("a study is a sweep by itself: leave out -m and run one study at a time")
         if config.seed != 0:
             found.append(f"seed={config.seed}: a study has seeds; study.seeds=[{config.seed}]")
+        if study.splits and config.data.split_seed is not None:
+            found.append("data.split_seed: with study.splits each seed draws its own")
         wanted = [
             Wanted(arm, values, seed)
             for arm in study.arms

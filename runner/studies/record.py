@@ -135,7 +135,7 @@ class Record(Option):
         try:
             record = cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise DataError(f"{path}: {_first_mistake(error)}"[:MAX_LINE]) from None
+            raise DataError(f"{path}: {first_mistake(error)}"[:MAX_LINE]) from None
         home = folder.resolve()
         for arm in record.arms.values():
             for run in arm.all_runs:
@@ -144,7 +144,8 @@ class Record(Option):
         return record
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, with its place, in a line."""
     mistake = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in mistake["loc"])
     message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")

@@ -239,3 +239,15 @@ def test_the_record_holds_the_command(study):
     study("study.seeds=1", "optimizer.lr=0.2")
     record = json.loads(Path("outputs/s/study.json").read_text())
     assert record["command"].endswith(" study.seeds=1 optimizer.lr=0.2")
+
+
+def test_a_seed_draws_the_split_where_the_study_says_so(study):
+    ended = study(rest="  splits: true\n  tune: {optimizer.lr: [0.1, 0.2]}", seeds="2")
+    assert ended.code == 0, ended.err
+    found = evidence()
+    configs = {seed: found.run("a", seed).config() for seed in (0, 1)}
+    assert [config.data.split_seed for config in configs.values()] == [0, 1]
+    labels = {arm: found.run(arm, 0).predictions()[1].tolist() for arm in ("a", "b")}
+    assert labels["a"] == labels["b"]  # arms are paired: same seed, same split
+    assert labels["a"] != found.run("a", 1).predictions()[1].tolist()
+    assert "other test examples" not in ended.out
