@@ -64,9 +64,9 @@ def members_in(paths: Iterable[Path]) -> list[Member]:
             members.append(Member(path))
         elif (path / RECORD).exists():
             evidence = Evidence.read(path)
-            seeds = evidence.study.seed_list
-            found = [evidence.run(arm, seed).path for seed in seeds for arm in evidence.arms]
-            members += [Member(run) for run in dict.fromkeys(found)]
+            final = [pair for arm in evidence.arms.values() for pair in arm.final_runs]
+            final.sort(key=lambda pair: evidence.study.seed_list.index(pair[0]))
+            members += [Member(path / run) for run in dict.fromkeys(run for _, run in final)]
         else:
             found = sorted(status.parent for status in path.glob("*/status.json"))
             if not found:

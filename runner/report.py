@@ -14,9 +14,11 @@ from rich.text import Text
 from runner.command.streams import lasting_streams
 from runner.command.terminal import out, tell_problems
 from runner.errors import MISTAKES
-from runner.reporting.content import cautions, write_report
+from runner.reporting.content import cautions, runs_that_did_not_complete, write_report
 from runner.runs.lock import locked
 from runner.studies.evidence import Evidence
+from runner.studies.record import REPLICATION
+from runner.studies.replication import read_replication
 from runner.studies.verdicts import Verdict, judge, numbers_behind
 
 COLORS = {"confirmed": "green", "refuted": "red", "undecided": "yellow"}
@@ -42,18 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tell_verdicts(evidence: Evidence) -> None:
     """Prints the verdicts on a study's claims and writes the report beside its runs."""
     verdicts = judge(evidence)
+    again = read_replication(evidence.folder)
     out.print(f"\n{evidence.study.question}")
+    out.print(_table(verdicts))
+    for caution in cautions(evidence):
+        out.print(f"Note: {caution}")
+    if not again and (evidence.folder / REPLICATION).exists():
+        out.print(f"Note: {REPLICATION} is left out: it is of what this study was before")
+    replicated = judge(again) if again else []
+    if again:
+        out.print(f"\nReplicated with {len(again.study.seed_list)} fresh seeds:")
+        out.print(_table(replicated))
+        for caution in runs_that_did_not_complete(again):
+            out.print(f"Note: {caution}")
+    with locked(evidence.folder, timeout=-1):  # another process may carry out the same study
+        out.print(f"Report: {write_report(evidence, verdicts, replicated)}")
+
+
+def _table(verdicts: Sequence[Verdict]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("verdict", "claim", "numbers"):
         table.add_column(heading, no_wrap=heading == "verdict")
     for verdict in verdicts:
         numbers = "\n".join(numbers_behind(verdict))
         table.add_row(in_color(verdict), verdict.claim.says, numbers)
-    out.print(table)
-    for caution in cautions(evidence):
-        out.print(f"Note: {caution}")
-    with locked(evidence.folder, timeout=-1):  # another process may carry out the same study
-        out.print(f"Report: {write_report(evidence, verdicts)}")
+    return table
 
 
 def in_color(verdict: Verdict) -> Text:

@@ -1,36 +1,25 @@
-"""The two small languages of a study: what is measured, and what is expected of it.
+"""What a claim measures: one number of every run, or of all the runs of an arm that differ in a swept setting.
 
-    measure:  quantity, or quantity / quantity, or quantity - quantity
-    quantity: metric                              at the end of the run
-              metric@epoch                        0 is before the first step
-              epochs_to(metric >= number)         also steps_to, seconds_to; with >= or <=
-              range(metric), range(metric@epoch)  largest minus smallest value (since that epoch)
-    expect:   term < term, term > term, term ~ term, and chains of them: a < b < c
-    term:     arm, number, number * arm, members(ensemble)
+    measure:   quantity, or quantity / quantity, or quantity - quantity, or swept
+    quantity:  metric                              at the end of the run
+               metric@epoch, metric@last           0 is before the first step
+               epochs_to(metric >= number)         also steps_to, seconds_to; with >= or <=
+               range(metric), range(metric@epoch)  largest minus smallest value (since that epoch)
+    swept:     largest(key where quantity >= number)   also smallest; with >= or <=
+               best(quantity), best(quantity by quantity), best(key by quantity)
 
-A metric is a name such as test/error, train_seconds or saturation/1 (the first layer's). Everything
-is parsed and checked before anything is trained; nothing is ever evaluated as Python.
+A metric is a name such as test/error, train_seconds or saturation/1 (the first layer's); a key is one of
+the study's `sweep`. Everything is parsed and checked before anything is trained; nothing is ever evaluated
+as Python.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from math import isfinite
 
+from runner.config.tokens import Tokens
+from runner.options.registry import OPTIONS
 from runner.options.tasks import Metric, Task, all_metrics
 
-TOKEN = re.compile(
-    r" ?(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w/]))"
-    r"| ?(?P<name>[A-Za-z_]\w*(?:/\w+)*)"
-    r"| ?(?P<sign><=|>=|[<>~*/()@-])",
-    re.ASCII,
-)
-KINDS = Task.__subclasses__()
-LEARNING = tuple(  # per epoch, also epoch 0
-    dict.fromkeys(name for kind in KINDS for s in ("train", "val") for name in kind.names(s))
-)
-TESTED = tuple(dict.fromkeys(name for kind in KINDS for name in kind.names("test")))
 RESULTS = ("train_seconds", "samples_per_second", "updates_per_second", "steps", "parameters")
 LAYER = (
     "preactivation_std", "preactivation_p15", "preactivation_p50", "preactivation_p85",
@@ -39,53 +28,40 @@ LAYER = (
 TIMED = ("train_seconds", "samples_per_second", "updates_per_second")
 TARGETS = {"epochs_to": "epoch", "steps_to": "step", "seconds_to": "seconds"}
 RANGE = "range"
+LARGEST, SMALLEST, BEST = "largest", "smallest", "best"  # over a swept setting
+LAST = -1  # the epoch of metric@last
 HIGHER_IS_BETTER = ("samples_per_second", "updates_per_second")
+LOWER_IS_BETTER = ("train_seconds",)
+FROM_FIRST_EPOCH = ("lr", "update_ratio")  # not measured before the first step
+
+
+def metrics_of(*splits: str) -> list[str]:
+    """The metrics of all tasks on these splits: train/loss, train/accuracy, ..."""
+    kinds = [kind for kind in OPTIONS["task"].values() if issubclass(kind, Task)]
+    return list(dict.fromkeys(name for kind in kinds for s in splits for name in kind.names(s)))
+
+
+def is_learning(name: str) -> bool:
+    """Whether a metric is measured after every epoch, and before the first."""
+    return name in metrics_of("train", "val")
+
+
+def is_tested(name: str) -> bool:
+    """Whether a metric is of the test split."""
+    return name in metrics_of("test")
 
 
 def measured_metric(name: str) -> Metric | None:
     """The metric of a task that val/accuracy or the like names; None for lr, steps and other numbers."""
-    return all_metrics()[name.split("/")[1]] if name in (*LEARNING, *TESTED) else None
+    known = name in metrics_of("train", "val", "test")
+    return all_metrics()[name.split("/")[1]] if known else None
 
 
-class Tokens:
-    """The tokens of an expression, read from left to right.
-
-    Raises:
-        ValueError: A character belongs to neither language.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = " ".join(text.split())
-        self.tokens = list(self._split())
-        self.place = 0
-
-    def _split(self) -> Iterator[tuple[str, str]]:
-        place = 0
-        while rest := self.text[place:].strip():
-            match = TOKEN.match(self.text, place)
-            if not match:
-                raise ValueError(f"'{self.text}': cannot read '{rest}'")
-            kind = str(match.lastgroup)
-            yield kind, match[kind]
-            place = match.end()
-
-    def peek(self) -> str:
-        return self.tokens[self.place][1] if self.place < len(self.tokens) else ""
-
-    def take(self, kind: str, *allowed: str) -> str:
-        """The next word, if it is of that kind and one of those allowed."""
-        found_kind, found = self.tokens[self.place] if self.peek() else ("", "")
-        if found_kind != kind or (allowed and found not in allowed):
-            wanted = " or ".join(allowed) if allowed else f"a {kind}"
-            raise ValueError(f"'{self.text}': expected {wanted}, found '{found or 'the end'}'")
-        if kind == "number" and not isfinite(float(found)):
-            raise ValueError(f"'{self.text}': {found} is too large a number")
-        self.place += 1
-        return found
-
-    def end(self) -> None:
-        if self.peek():
-            raise ValueError(f"'{self.text}': expected nothing after that, found '{self.peek()}'")
+def direction(metric: str) -> int:
+    """1 where more of a metric is better, −1 where less is, 0 where neither is, as for a layer's statistics."""
+    if known := measured_metric(metric):
+        return 1 if known.higher_is_better else -1
+    return 1 if metric in HIGHER_IS_BETTER else -1 if metric in LOWER_IS_BETTER else 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +70,7 @@ class Quantity:
 
     Attributes:
         metric: Its name in metrics.jsonl or result.json.
-        epoch: The epoch at which it is read, or None for the end of the run.
+        epoch: The epoch at which it is read, or LAST; None for the end of the run.
         function: "", range, epochs_to, steps_to or seconds_to.
         target: What the metric has to reach, for the latter three.
         rising: Whether it is reached from below.
@@ -107,11 +83,11 @@ class Quantity:
     rising: bool = True
 
     @property
-    def higher_is_better(self) -> bool:
-        known = measured_metric(self.metric)
-        return not self.function and (
-            known.higher_is_better if known else self.metric in HIGHER_IS_BETTER
-        )
+    def direction(self) -> int:
+        """1 where more is better, −1 where less is (a target is better reached sooner), 0 where neither is."""
+        if self.function:
+            return -1 if self.function in TARGETS else 0
+        return direction(self.metric)
 
     @property
     def is_timed(self) -> bool:
@@ -124,53 +100,61 @@ class Quantity:
         family, _, number = self.metric.partition("/")
         return int(number) if family in LAYER and number.isdigit() else None
 
+    def holds(self, value: float) -> bool:
+        """Whether a value has reached the target."""
+        return value >= self.target if self.rising else value <= self.target
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How a measure looks over the runs of an arm that differ in a swept setting.
+
+    Attributes:
+        function: largest, smallest or best.
+        key: The setting whose value is the measure; "" where it is the value of a quantity.
+        by: What is reached there, or what chooses the best.
+    """
+
+    function: str
+    key: str
+    by: Quantity
+
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity, or the ratio or difference of two."""
+    """A quantity, or the ratio or difference of two, or a value found over a sweep.
+
+    `first` of a swept measure is the quantity that is read off at the value found, or the one that finds it.
+    """
 
     text: str
     first: Quantity
     operator: str = ""
     second: Quantity | None = None
+    sweep: Sweep | None = None
 
     @property
     def quantities(self) -> list[Quantity]:
-        return [self.first, *([self.second] if self.second else [])]
+        swept = [self.sweep.by] if self.sweep and self.sweep.by != self.first else []
+        return [self.first, *([self.second] if self.second else []), *swept]
 
     @property
-    def higher_is_better(self) -> bool:
-        return self.first.higher_is_better
+    def direction(self) -> int:
+        """1 where more is better, −1 where less is, 0 where neither is."""
+        if self.sweep and self.sweep.key:
+            return {LARGEST: 1, SMALLEST: -1, BEST: 0}[self.sweep.function]
+        return self.first.direction
 
-
-@dataclass(frozen=True)
-class Side:
-    """A side of a comparison: factor·arm, or the number `factor` where there is no arm.
-
-    `members` says that the mean of an ensemble's members is meant instead of the ensemble.
-    """
-
-    factor: float
-    arm: str | None = None
-    members: bool = False
-
-    def __str__(self) -> str:
-        name = f"members({self.arm})" if self.members else self.arm
-        if name is None:
-            return f"{self.factor:g}"
-        return name if self.factor == 1 else f"{self.factor:g} * {name}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """`left relation right`, with a relation of <, > and ~."""
-
-    left: Side
-    relation: str
-    right: Side
-
-    def __str__(self) -> str:
-        return f"{self.left} {self.relation} {self.right}"
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies in [−1, 1] and is read as a percentage."""
+        shown = [self.first, *([self.second] if self.second else [])]
+        metrics = [None if q.function else measured_metric(q.metric) for q in shown]
+        return (
+            self.operator != "/"
+            and not (self.sweep and self.sweep.key)
+            and all(metric is not None and metric.percent for metric in metrics)
+        )
 
 
 def parse_measure(text: str) -> Measure:
@@ -180,13 +164,51 @@ def parse_measure(text: str) -> Measure:
         ValueError: It is not in the grammar, or there is no such metric.
     """
     tokens = Tokens(text)
-    first = _quantity(tokens)
-    operator, second = "", None
-    if tokens.peek() in ("/", "-"):
-        operator = tokens.take("sign")
-        second = _quantity(tokens)
+    if tokens.peek() in (LARGEST, SMALLEST, BEST):
+        measure = _swept(tokens)
+    else:
+        first = _quantity(tokens)
+        operator, second = "", None
+        if tokens.peek() in ("/", "-"):
+            operator = tokens.take("sign")
+            second = _quantity(tokens)
+        measure = Measure(tokens.text, first, operator, second)
     tokens.end()
-    return Measure(tokens.text, first, operator, second)
+    return measure
+
+
+def _swept(tokens: Tokens) -> Measure:
+    function = tokens.take("name")
+    tokens.take("sign", "(")
+    named = tokens.peek()
+    if function != BEST:
+        key = tokens.take("name")
+        tokens.take("name", "where")
+        quantity = _quantity(tokens)
+        rising = tokens.take("sign", ">=", "<=") == ">="
+        by = Quantity(quantity.metric, quantity.epoch, quantity.function, tokens.number(), rising)
+        measure = Measure(tokens.text, by, sweep=Sweep(function, key, by))
+        if by.function in TARGETS:
+            raise ValueError(f"'{tokens.text}': {by.function}() stands alone; name a metric here")
+    elif "/" not in named and not _is_metric(named) and named not in (*TARGETS, RANGE):
+        key = tokens.take("name")
+        tokens.take("name", "by")
+        by = _quantity(tokens)
+        measure = Measure(tokens.text, by, sweep=Sweep(function, key, by))
+    else:
+        first = by = _quantity(tokens)
+        if tokens.peek() == "by":
+            tokens.take("name", "by")
+            by = _quantity(tokens)
+        measure = Measure(tokens.text, first, sweep=Sweep(function, "", by))
+    if function == BEST:
+        if is_tested(by.metric):
+            remedy = f"best({measure.first.metric} by val/loss)"
+            raise ValueError(f"'{tokens.text}': the test split is not for choosing; {remedy}")
+        if not by.direction:
+            raise ValueError(f"'{tokens.text}': of {by.metric} neither more nor less is better")
+    tokens.take("sign", ")")
+    return measure
 
 
 def _quantity(tokens: Tokens) -> Quantity:
@@ -194,70 +216,54 @@ def _quantity(tokens: Tokens) -> Quantity:
     if tokens.peek() != "(":
         return _metric(tokens, name)
     if name not in (*TARGETS, RANGE):
-        known = ", ".join((*TARGETS, RANGE))
+        known = ", ".join((*TARGETS, RANGE, LARGEST, SMALLEST, BEST))
         raise ValueError(f"'{tokens.text}': unknown function '{name}'. Known: {known}")
     tokens.take("sign", "(")
     quantity = _metric(tokens, tokens.take("name"))
     rising, target = True, 0.0
     if name in TARGETS:
         rising = tokens.take("sign", ">=", "<=") == ">="
-        target = float(tokens.take("number"))
+        target = tokens.number()
     tokens.take("sign", ")")
-    if quantity.metric in (*TESTED, *RESULTS) or (name in TARGETS and quantity.epoch is not None):
+    if _at_the_end(quantity.metric) or (name in TARGETS and quantity.epoch is not None):
         raise ValueError(f"'{tokens.text}': {name}() needs a metric of every epoch")
     return Quantity(quantity.metric, quantity.epoch, name, target, rising)
 
 
-def _metric(tokens: Tokens, name: str) -> Quantity:
+def _per_epoch(name: str) -> bool:
     family, _, layer = name.partition("/")
-    per_epoch = name in (*LEARNING, "lr") or (
-        family in LAYER and layer.isdigit() and int(layer) > 0
-    )
-    if not per_epoch and name not in (*TESTED, *RESULTS):
-        known = [*LEARNING, *TESTED, "lr", *RESULTS, *(f"{family}/1" for family in LAYER)]
+    of_layer = family in LAYER and layer.isdigit() and int(layer) > 0
+    return of_layer or name == "lr" or is_learning(name)
+
+
+def _at_the_end(name: str) -> bool:
+    return name in RESULTS or is_tested(name)
+
+
+def _is_metric(name: str) -> bool:
+    return _per_epoch(name) or _at_the_end(name)
+
+
+def _metric(tokens: Tokens, name: str) -> Quantity:
+    if not _is_metric(name):
+        known = [
+            *metrics_of("train", "val", "test"),
+            "lr",
+            *RESULTS,
+            *(f"{family}/1" for family in LAYER),
+        ]
         close = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean '{close[0]}'?" if close else f". Known: {', '.join(known)}"
         raise ValueError(f"'{tokens.text}': unknown metric '{name}'{hint}")
     if tokens.peek() != "@":
         return Quantity(name)
     tokens.take("sign", "@")
-    epoch = tokens.take("number")
-    if not epoch.isdigit() or not per_epoch:
-        told = "is known only at the end of a run" if not per_epoch else "needs a whole epoch"
-        raise ValueError(f"'{tokens.text}': {name}@{epoch} {told}")
-    return Quantity(name, int(epoch))
-
-
-def parse_expectation(text: str) -> list[Comparison]:
-    """Reads `a < b < c` as the comparisons a < b and b < c.
-
-    Raises:
-        ValueError: It is not in the grammar.
-    """
-    tokens = Tokens(text)
-    left = _side(tokens)
-    comparisons: list[Comparison] = []
-    while tokens.peek() or not comparisons:
-        relation = tokens.take("sign", "<", ">", "~")
-        right = _side(tokens)
-        if left.arm is None and right.arm is None:
-            raise ValueError(f"'{text}': {left} {relation} {right} compares no arm")
-        comparisons.append(Comparison(left, relation, right))
-        left = right
-    return comparisons
-
-
-def _side(tokens: Tokens) -> Side:
-    factor = 1.0
-    if tokens.place < len(tokens.tokens) and tokens.tokens[tokens.place][0] == "number":
-        factor = float(tokens.take("number"))
-        if tokens.peek() != "*":
-            return Side(factor)
-        tokens.take("sign", "*")
-    name = tokens.take("name")
-    if name == "members" and tokens.peek() == "(":
-        tokens.take("sign", "(")
-        name = tokens.take("name")
-        tokens.take("sign", ")")
-        return Side(factor, name, members=True)
-    return Side(factor, name)
+    last = tokens.peek() == "last"
+    epoch = tokens.take("name") if last else tokens.take("number")
+    if not _per_epoch(name):
+        raise ValueError(f"'{tokens.text}': {name}@{epoch} is known only at the end of a run")
+    if not last and not epoch.isdigit():
+        raise ValueError(f"'{tokens.text}': {name}@{epoch} needs a whole epoch")
+    if not last and int(epoch) == 0 and name.startswith(FROM_FIRST_EPOCH):
+        raise ValueError(f"'{tokens.text}': {name} is known from epoch 1 on")
+    return Quantity(name, LAST if last else int(epoch))

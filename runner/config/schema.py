@@ -175,6 +175,8 @@ class Config(Option):
             return None
         identity = self._placeless()
         del identity["task"]
+        if identity["data"].pop("split_seed") is not None:
+            return None
         return _digest(identity)
 
     @property

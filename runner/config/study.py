@@ -6,6 +6,7 @@ in the same way and trained with the same seeds; then each claim gets its verdic
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import count, islice
 from math import prod
 from typing import Annotated, Any
 
@@ -14,13 +15,13 @@ from typing_extensions import TypeAliasType
 
 from runner.config.claims import (
     LAYER,
-    TESTED,
-    Comparison,
     Measure,
+    is_learning,
+    is_tested,
     measured_metric,
-    parse_expectation,
     parse_measure,
 )
+from runner.config.expectations import REPLICATES, Comparison, parse_expectation
 from runner.options.option import Count, Option, Positive
 
 # What YAML and JSON can hold.
@@ -41,6 +42,7 @@ Choices = Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]
 Factor = Annotated[float, Field(gt=1)]
 Interval = Annotated[tuple[Positive, Positive], Field(strict=False)]
 ENSEMBLED = ("test/loss", "test/accuracy", "test/error")  # of averaged probabilities
+TUNING_SEED = 10_000  # the first of the seeds for tuning: no count of seeds reaches it
 RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the study sets them
 
 
@@ -50,14 +52,17 @@ class Claim(Option):
     Attributes:
         says: The sentence.
         measure: A number of every run; see runner.config.claims.
-        expect: How the arms compare in it; see runner.config.claims.
-        margin: For `a ~ b`: the largest difference that counts as none.
+        expect: How the arms compare in it; see runner.config.expectations.
+        margin: For `a ~ b` and `a replicates(x)`: the largest difference that counts as none.
+        control: Whether the other claims are judged only if this one is confirmed (assay sensitivity: a study
+            that does not find what must be there says nothing by what else it does not find).
     """
 
     says: str
     measure: str
     expect: str
     margin: Positive | None = None
+    control: bool = False
 
     @field_validator("measure")
     @classmethod
@@ -72,10 +77,25 @@ class Claim(Option):
 
     @model_validator(mode="after")
     def _margin_belongs_to_equivalence(self) -> "Claim":
-        if ("~" in self.expect) != (self.margin is not None):
+        if any(c.relation in ("~", REPLICATES) for c in self.comparisons) != bool(self.margin):
             raise ValueError(
-                "margin: and `a ~ b` need each other: the largest difference of equals"
+                "margin: belongs to `a ~ b` and `a replicates(x)`, which need it: the largest difference"
+                " that counts as none; for < and > write it into a side: a < b + 0.01"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_not_percentages(self) -> "Claim":
+        for comparison in self.comparisons if self.parsed_measure.is_share else ():
+            for side, other in (
+                (comparison.left, comparison.right),
+                (comparison.right, comparison.left),
+            ):
+                if abs(side.constant) > 1 and not side.arms and len(other.arms) == 1:
+                    raise ValueError(
+                        f"expect: {comparison}: {self.measure} is a share of 1:"
+                        f" {side.constant:g}% is {side.constant / 100:g}"
+                    )
         return self
 
     @property
@@ -122,13 +142,18 @@ class Study(Option):
         question: What it is about.
         source: Who claims it.
         seeds: A number n for 0 ... n−1, or a list. Each arm is trained with each of them.
+        splits: Whether a seed draws the training, validation and test split, too. Then the spread of the
+            seeds holds what depends on the examples. Bouthillier et al. 2021, https://arxiv.org/abs/2103.03098.
         arms: Their overrides, by name; they come after those of the command line.
         tune: Values to choose from, by key, separately for each arm. A key that an arm sets itself is
             not tuned in it. Where the best value is the first or last of positive numbers, the range
             goes on geometrically, at most twice.
-        tune_seeds: How many of the seeds, from the first, are used for tuning.
+        tune_seeds: How many seeds are used for tuning; they are other ones than `seeds`. A list names them,
+            and may name seeds that are judged by, too.
         tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split;
             empty: the task's criterion on the validation split.
+        sweep: Values that every arm is trained with, by key, with every seed; a claim measures what it finds
+            over them: largest(), smallest() or best(). `tune` happens before, without them.
         refine: A random search after `tune`, or none.
         ensembles: By name; a claim uses them like arms.
         claims: What is expected.
@@ -139,8 +164,10 @@ class Study(Option):
     seeds: Seeds
     arms: Annotated[dict[Name, Words], Field(min_length=1)]
     tune: dict[str, Choices] = Field(default_factory=dict)
-    tune_seeds: Count = 1
+    tune_seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = 1
     tune_by: str = ""
+    sweep: dict[str, Choices] = Field(default_factory=dict)
+    splits: bool = False
     refine: Refine | None = None
     ensembles: dict[Name, Ensemble] = Field(default_factory=dict)
     claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
@@ -152,7 +179,11 @@ class Study(Option):
 
     @property
     def tuning_seeds(self) -> list[int]:
-        return self.seed_list[: self.tune_seeds]
+        """Where a number of them is given: from 10,000 on, those that judge left out."""
+        if not isinstance(self.tune_seeds, int):
+            return list(self.tune_seeds)
+        fresh = (seed for seed in count(TUNING_SEED) if seed not in self.seed_list)
+        return list(islice(fresh, self.tune_seeds))
 
     @property
     def measures_time(self) -> bool:
@@ -164,8 +195,15 @@ class Study(Option):
     @field_validator("tune_by")
     @classmethod
     def _never_chosen_by_test(cls, text: str) -> str:
-        if text and any(quantity.metric in TESTED for quantity in parse_measure(text).quantities):
+        if not text:
+            return text
+        measure = parse_measure(text)
+        if any(is_tested(quantity.metric) for quantity in measure.quantities):
             raise ValueError(f"'{text}': the test split is not for choosing; use val/")
+        if measure.sweep:
+            raise ValueError(f"'{text}': values are tuned by a number of each run")
+        if not measure.direction:
+            raise ValueError(f"'{text}': of this neither more nor less is better")
         return text
 
     @model_validator(mode="after")
@@ -176,8 +214,9 @@ class Study(Option):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if len(set(self.seed_list)) < len(self.seed_list):
-            yield "seeds: each seed once"
+        for name, seeds in (("seeds", self.seed_list), ("tune_seeds", self.tuning_seeds)):
+            if len(set(seeds)) < len(seeds):
+                yield f"{name}: each seed once"
         tried = prod(map(len, self.tune.values())) * len(self.tuning_seeds)
         if tried > MOST_RUNS:
             yield f"tune: {tried:,} runs of each arm; {MOST_RUNS:,} are allowed"
@@ -188,6 +227,10 @@ class Study(Option):
                 key = key_of(word)
                 if key.split(".")[0].split("/")[0] in RESERVED:
                     yield f"arm '{arm}': {word}: the study sets {key} itself"
+                if self.splits and key == "data.split_seed":
+                    yield f"arm '{arm}': {word}: with splits each seed draws its own"
+                if key in self.sweep:
+                    yield f"arm '{arm}': {word}: the study sweeps {key}"
         users = {f"ensemble '{name}'": e.of for name, e in self.ensembles.items()}
         users |= {"refine.of": self.refine.of} if self.refine else {}
         for user, arms in users.items():
@@ -198,21 +241,40 @@ class Study(Option):
             members = len(ensemble.of) * len(self.seed_list)
             if members < ensemble.size:
                 yield f"ensemble '{name}': size {ensemble.size}, but only {members} members"
+            if self.splits and len(ensemble.of) % ensemble.size:
+                yield f"ensemble '{name}': with splits each seed is tested on other examples"
+        yield from self._problems_of_sweep()
         for claim in self.claims:
             for comparison in claim.comparisons:
                 yield from self._problems_of(claim, comparison)
 
+    def _problems_of_sweep(self) -> Iterator[str]:
+        for key in self.sweep.keys() & self.tune.keys():
+            yield f"sweep: {key}: is tuned, too"
+        if self.sweep and self.ensembles:
+            yield "sweep: a study that sweeps has no ensembles"
+        for claim in self.claims:
+            where, sweep = f"measure: {claim.measure}", claim.parsed_measure.sweep
+            if self.sweep and not sweep:
+                yield f"{where}: the study sweeps {', '.join(self.sweep)}; largest(), smallest() or best()"
+            if sweep and not self.sweep:
+                yield f"{where}: the study has no sweep"
+            elif sweep and sweep.key and sweep.key not in self.sweep:
+                yield f"{where}: not swept: '{sweep.key}'. Swept: {', '.join(self.sweep)}"
+            elif sweep and sweep.key and not all(map(_is_number, self.sweep[sweep.key])):
+                yield f"{where}: the values of {sweep.key} are no numbers"
+
     def _problems_of(self, claim: Claim, comparison: Comparison) -> Iterator[str]:
-        sides = [side for side in (comparison.left, comparison.right) if side.arm is not None]
-        for side in sides:
-            known = self.ensembles if side.members else {**self.arms, **self.ensembles}
-            if side.arm not in known:
-                yield f"expect: {claim.expect}: {unknown(str(side.arm), known)}"
-        ensembles = [side.arm in self.ensembles for side in sides]
+        for term in comparison.terms:
+            known = self.ensembles if term.members else {**self.arms, **self.ensembles}
+            if term.arm not in known:
+                yield f"expect: {claim.expect}: {unknown(str(term.arm), known)}"
+        ensembles = [term.arm in self.ensembles for term in comparison.terms]
         if any(ensembles):
             if not all(ensembles):
                 yield f"expect: {comparison}: compare an ensemble with members(ensemble)"
-            if claim.parsed_measure.first.metric not in ENSEMBLED or claim.parsed_measure.second:
+            measure = claim.parsed_measure
+            if measure.first.metric not in ENSEMBLED or len(measure.quantities) > 1:
                 yield f"measure: {claim.measure}: an ensemble has {', '.join(ENSEMBLED)}"
 
     def problems_in(self, arm: str, config: Any) -> Iterator[str]:
@@ -226,7 +288,7 @@ class Study(Option):
             yield f"arm '{arm}': ensembles average probabilities; task={config.task.name} has no {unlike.pop()}"
         measures = [parse_measure(self.tune_by)] if self.tune and self.tune_by else []
         for claim in self.claims:
-            used = {side.arm for c in claim.comparisons for side in (c.left, c.right)}
+            used = {term.arm for comparison in claim.comparisons for term in comparison.terms}
             measures += [claim.parsed_measure] if arm in used else []
         for measure in measures:
             for quantity in measure.quantities:
@@ -242,6 +304,22 @@ class Study(Option):
                     yield f"{where}needs diagnostics=layers"
                 if quantity.layer and quantity.layer > config.architecture.num_layers:
                     yield f"{where}the network has {config.architecture.num_layers} layers"
+
+    def chosen_by(self, measure: Measure) -> bool:
+        """Whether tuning has chosen by the split that a measure is of: then it is better than on other examples."""
+        if not self.tune:
+            return False
+        chooser = [
+            quantity.metric for quantity in parse_measure(self.tune_by or "val/loss").quantities
+        ]
+        splits = {metric.split("/")[0] for metric in chooser if is_learning(metric)}
+        return any(
+            is_learning(q.metric) and q.metric.split("/")[0] in splits for q in measure.quantities
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def key_of(word: str) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from runner.data.fingerprint import computed, fingerprint
+from runner.data.resplit import resplit
 from runner.data.splits import part
 from runner.errors import DataError
 from runner.options.data import Data, Raw, class_numbers
@@ -160,6 +161,8 @@ def load(source: Data) -> Dataset:
 @cache
 def _load(source: Data, of: str) -> Dataset:
     raw = _read(source.model_copy(update=SHARED_READ), of)
+    if source.split_seed is not None and not source.divides:
+        raw = resplit(raw, source.split_seed)
     try:
         wanted = (
             source.classes and raw.class_names and class_numbers(source.classes, raw.class_names)

@@ -13,11 +13,10 @@ from runner.data.class_names import CIFAR10, CIFAR100, DIGITS, FASHION
 from runner.data.files import bundled, check_root, is_absent, load_raw, own, paths_of
 from runner.data.fingerprint import combined
 from runner.data.origins import ORIGINS
-from runner.options.data import Data, Part, Raw
+from runner.options.data import Data, Part, Raw, Seed
 from runner.options.option import Count
 from runner.options.registry import option
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -86,6 +85,7 @@ class Table(Data):
         split_seed: Which ones follows from it.
     """
 
+    divides = True
     places: ClassVar = ("root",)
     known_classes: ClassVar = {
         "iris": ("setosa", "versicolor", "virginica"),
@@ -124,6 +124,7 @@ class Npz(Data):
         split_seed: Which examples are for validation, where there is no x_val, follows from it.
     """
 
+    divides = True
     places: ClassVar = ("path",)
 
     name: Literal["npz"]
@@ -157,6 +158,7 @@ class ImageFolder(Data):
         split_seed: Which ones follows from it, and the order in which validation takes the last ones.
     """
 
+    divides = True
     places: ClassVar = ("path",)
 
     name: Literal["image_folder"]
@@ -198,6 +200,7 @@ class Csv(Data):
         split_seed: Which ones follows from it, and the order in which validation takes the last ones.
     """
 
+    divides = True
     places: ClassVar = ("path", "test_path")
 
     name: Literal["csv"]

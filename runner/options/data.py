@@ -24,6 +24,7 @@ def _distinct(classes: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 Size = Count | Annotated[float, Field(gt=0, le=1)]
 Part = Count | Annotated[float, Field(gt=0, lt=1)]  # of what is split, which leaves a rest
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Class = Annotated[int, Field(ge=0)] | str
 Classes = Annotated[tuple[Class, ...], Field(strict=False, min_length=2), AfterValidator(_distinct)]
 
@@ -67,8 +68,11 @@ class Data(Option):
             examples: none (pixels stay in [0, 1]), global (one mean for all pixels), per_feature.
         augment: none, or crop_flip: a random crop of the image padded by an eighth, mirrored half
             the time.
+        split_seed: Draws training, validation and test examples anew from all of them, in numbers as before;
+            null keeps the official split.
     """
 
+    divides: ClassVar[bool] = False  # `read` draws the splits by `split_seed`
     places: ClassVar[tuple[str, ...]] = ()  # settings that say where the files lie, and no more
     known_classes: ClassVar[
         Mapping[str, tuple[str, ...]]
@@ -80,6 +84,7 @@ class Data(Option):
     train_size: Size
     standardize: Literal["none", "global", "per_feature"]
     augment: Literal["none", "crop_flip"]
+    split_seed: Seed | None = None
 
     @field_validator("classes")
     @classmethod

@@ -10,14 +10,23 @@ from runner.reporting.mean_curves import MEANS, write_mean_curves
 from runner.runs.files import make_folder, write_atomically
 from runner.runs.folder import FINISHED
 from runner.studies.evidence import Evidence
+from runner.studies.fairness import unfairness
 from runner.studies.measuring import numbers_of, value_in
 from runner.studies.statistics import mean_interval
 from runner.studies.tuning import LEFT_OUT
 from runner.studies.verdicts import Verdict, count, numbers_behind
 
 
-def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
-    """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first."""
+def write_report(
+    evidence: Evidence, verdicts: Sequence[Verdict], replicated: Sequence[Verdict] = ()
+) -> Path:
+    """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first.
+
+    Args:
+        evidence: The study.
+        verdicts: On its claims.
+        replicated: Those of its replication, in the same order; none if it was not replicated.
+    """
     folder, study, arms = evidence.folder, evidence.study, evidence.arms
     for name in ("figures", MEANS):
         make_folder(folder / name)
@@ -31,6 +40,7 @@ def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
         study=study,
         summary=", ".join(f"{number} {name}" for name, number in count(verdicts).items() if number),
         verdicts=verdicts,
+        replicated=list(zip(verdicts, replicated, strict=False)),
         numbers_behind=numbers_behind,
         pictures=pictures,
         keys=keys,
@@ -88,13 +98,15 @@ def cautions(evidence: Evidence) -> Iterator[str]:
             for note in arm.notes
             if ("border" in note and "extended to" not in note) or LEFT_OUT in note
         )
+    yield from unfairness(evidence)
     same: dict[tuple[str, ...], list[str]] = {}
     for name, arm in evidence.arms.items():
-        same.setdefault(tuple(arm.runs.values()), []).append(name)
+        if arm.final_runs:
+            same.setdefault(tuple(run for _, run in arm.final_runs), []).append(name)
     for names in same.values():
         if len(names) > 1:
             yield f"{', '.join(names)} are the same runs"
-    yield from _runs_that_did_not_complete(evidence)
+    yield from runs_that_did_not_complete(evidence)
     for measure in {claim.measure: claim.parsed_measure for claim in study.claims}.values():
         for name, arm in evidence.arms.items():
             if not measure.first.function:
@@ -104,7 +116,8 @@ def cautions(evidence: Evidence) -> Iterator[str]:
                 yield f"{name}: {measure.text}: never in {never} of {len(values)} runs"
 
 
-def _runs_that_did_not_complete(evidence: Evidence) -> Iterator[str]:
+def runs_that_did_not_complete(evidence: Evidence) -> Iterator[str]:
+    """Runs by status, and what becomes of them in the verdicts."""
     for status, runs in evidence.statuses().items():
         if status == "complete":
             continue

@@ -10,7 +10,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from runner.config.claims import LAYER, Measure, Side, parse_measure
+from runner.config.claims import LAYER, Measure, parse_measure
+from runner.config.expectations import Term
 from runner.reporting.canvas import (
     FOREGROUND,
     STYLE,
@@ -80,8 +81,8 @@ def draw_points(evidence: Evidence) -> Picture | None:
     return as_picture("points", caption, figure)
 
 
-def _compared(evidence: Evidence) -> list[tuple[Measure, list[Side], list[float]]]:
-    """Each measure of the claims with the sides, without their factors, and the numbers compared in it."""
+def _compared(evidence: Evidence) -> list[tuple[Measure, list[Term], list[float]]]:
+    """Each measure of the claims with the arms and ensembles, without factors, and the numbers compared in it."""
     found = []
     for text, measure in {c.measure: c.parsed_measure for c in evidence.study.claims}.items():
         used = [
@@ -90,8 +91,8 @@ def _compared(evidence: Evidence) -> list[tuple[Measure, list[Side], list[float]
             for comparison in (claim.comparisons if claim.measure == text else ())
             for side in (comparison.left, comparison.right)
         ]
-        sides = dict.fromkeys(Side(1.0, side.arm, side.members) for side in used if side.arm)
-        thresholds = dict.fromkeys(side.factor for side in used if side.arm is None)
+        sides = dict.fromkeys(Term(1.0, t.arm, t.members) for side in used for t in side.arms)
+        thresholds = dict.fromkeys(side.constant for side in used if not side.arms)
         found.append((measure, list(sides), list(thresholds)))
     return found
 
@@ -216,7 +217,9 @@ def draw_ensembles(evidence: Evidence) -> Picture | None:
     if not evidence.study.ensembles:
         return None
     figure, axes = empty_panels(1)
-    for number, name in enumerate(evidence.study.ensembles):
+    for number, (name, ensemble) in enumerate(evidence.study.ensembles.items()):
+        if any(evidence.arms[arm].failure for arm in ensemble.of):
+            continue
         present = [member for member in evidence.members(name) if member.complete]
         found = [(size, values) for size, values in accuracy_by_size(present) if len(values) > 2]
         sizes = np.array([size for size, _ in found])

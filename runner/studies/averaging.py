@@ -39,12 +39,15 @@ class Member:
     def complete(self) -> bool:
         return RunFolder(self.path).status == "complete"
 
+    @property
+    def has_predictions(self) -> bool:
+        return self.complete and (self.path / "predictions.npz").exists()
 
-def ensemble_metrics(members: Sequence[Member]) -> dict[str, float]:
-    """test/accuracy, test/error and test/loss (−log of the right class's mean probability).
 
-    The equation: p(class) = 1/M · Σ_m p_m(class). Lakshminarayanan et al. 2017,
-    https://arxiv.org/abs/1612.01474.
+def mean_probabilities(members: Sequence[Member]) -> "tuple[np.ndarray, np.ndarray]":
+    """p(class) = 1/M · Σ_m p_m(class), (n, classes), and labels (n,).
+
+    Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474.
 
     Raises:
         MissingMember: A member did not complete.
@@ -59,7 +62,18 @@ def ensemble_metrics(members: Sequence[Member]) -> dict[str, float]:
         if not np.array_equal(labels, own_labels) or probabilities.shape != total.shape:
             raise DataError(f"{member.path}: tested on other examples than {members[0].path}")
         total += probabilities
-    mean = total / len(members)
+    return total / len(members), labels
+
+
+def ensemble_metrics(members: Sequence[Member]) -> dict[str, float]:
+    """test/accuracy, test/error and test/loss (−log of the right class's mean probability).
+
+    Raises:
+        MissingMember, DataError: As `mean_probabilities`.
+    """
+    import numpy as np
+
+    mean, labels = mean_probabilities(members)
     accuracy = float((mean.argmax(axis=1) == labels).mean())
     right = mean[np.arange(len(labels)), labels]
     loss = float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean())

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from runner.command.request import Request
+from runner.config.defaults import option_defaults
 from runner.config.schema import Config
 from runner.config.study import Study
 from runner.errors import ConfigError
@@ -15,8 +16,8 @@ from runner.runs.folder import OUTPUTS
 from runner.runs.job import Job
 from runner.studies.combinations import Combination, StudyRuns, Wanted, differing
 from runner.studies.evidence import Evidence
-from runner.studies.record import Arm, Record
-from runner.studies.tuning import EXTENSIONS, Tuning, corners, grid
+from runner.studies.record import Arm, Point, Record
+from runner.studies.tuning import EXTENSIONS, Tuning, combinations, corners, grid
 
 Train = Callable[[list[Job]], object]
 
@@ -59,10 +60,13 @@ class Campaign:
             found.append("a study is a sweep by itself: leave out -m and run one study at a time")
         if config.seed != 0:
             found.append(f"seed={config.seed}: a study has seeds; study.seeds=[{config.seed}]")
+        own = option_defaults("data", config.data.name).get("split_seed")
+        if study.splits and config.data.split_seed != own:
+            found.append("data.split_seed: with study.splits each seed draws its own")
         wanted = [
             Wanted(arm, values, seed)
             for arm in study.arms
-            for values in [{}, *grid(study, arm), *corners(study, arm)]
+            for values in [{}, *grid(study, arm), *corners(study, arm), *combinations(study.sweep)]
         ]
         invalid = self.runs.problems(wanted)
         for run in wanted:
@@ -96,10 +100,18 @@ class Campaign:
             self._try(train, "refine", tuning.draws())
             for arm in study.refine.of:
                 tuning.note_choice(arm, "refine")
-        chosen = {arm: tuning.best(arm) for arm in study.arms}
-        runs = [Wanted(arm, chosen[arm], seed) for seed in study.seed_list for arm in study.arms]
-        jobs = self._train(train, runs)
-        return self._recorded(chosen, {(r.arm, r.seed): j for r, j in zip(runs, jobs, strict=True)})
+        chosen = {arm: tuning.best(arm) for arm in study.arms if not tuning.failure(arm)}
+        points = combinations(study.sweep)
+        runs = [
+            Wanted(arm, values | point, seed)
+            for seed in study.seed_list
+            for arm, values in chosen.items()
+            for point in points
+        ]
+        jobs = {run.key: job for run, job in zip(runs, self._train(train, runs), strict=True)}
+        record = self._recorded(chosen, jobs)
+        record.write(self.folder)
+        return Evidence(self.folder, record)
 
     def _try(self, train: Train, stage: str, wanted: Sequence[tuple[str, Combination]]) -> None:
         """Trains combinations of values with the tuning seeds and keeps them as candidates."""
@@ -118,22 +130,32 @@ class Campaign:
         return jobs
 
     def _recorded(
-        self, chosen: dict[str, Combination], jobs: dict[tuple[str, int], Job]
-    ) -> Evidence:
-        seeds = self.study.seed_list
-        settings = differing({arm: jobs[arm, seeds[0]].config for arm in self.study.arms})
-        arms = {
-            arm: Arm(
+        self, chosen: dict[str, Combination], jobs: dict[tuple[str, str, int], Job]
+    ) -> Record:
+        study, seeds, points = self.study, self.study.seed_list, combinations(self.study.sweep)
+        settings = differing(
+            {
+                arm: self.runs.job(Wanted(arm, chosen.get(arm, {}), seeds[0])).config
+                for arm in study.arms
+            }
+        )
+
+        def runs_of(arm: str, point: Combination) -> dict[int, str]:
+            wanted = {seed: Wanted(arm, chosen[arm] | point, seed) for seed in seeds}
+            return {seed: jobs[run.key].folder.name for seed, run in wanted.items()}
+
+        arms = {}
+        for arm, words in study.arms.items():
+            swept = points if study.sweep and arm in chosen else []
+            arms[arm] = Arm(
                 overrides=list(words),
                 settings=settings[arm],
-                chosen=chosen[arm],
+                chosen=chosen.get(arm, {}),
                 candidates=self.tuning.candidates[arm],
                 notes=self.tuning.notes[arm],
-                runs={seed: jobs[arm, seed].folder.name for seed in seeds},
+                runs={} if study.sweep or arm not in chosen else runs_of(arm, {}),
+                swept=[Point(values=point, runs=runs_of(arm, point)) for point in swept],
+                failure=self.tuning.failure(arm),
             )
-            for arm, words in self.study.arms.items()
-        }
         command = f"python -m runner {shlex.join(self.request.words)}"
-        record = Record(command=command, study=self.study, arms=arms)
-        record.write(self.folder)
-        return Evidence(self.folder, record)
+        return Record(command=command, study=study, arms=arms)

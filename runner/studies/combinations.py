@@ -70,7 +70,9 @@ class StudyRuns:
 
     def _overrides(self, run: Wanted) -> list[str]:
         tuned = [f"{key}={quoted(value)}" for key, value in run.values.items()]
-        return [*self.words, *tuned, *self.study.arms[run.arm], f"seed={run.seed}", "study=null"]
+        split = [f"data.split_seed={run.seed}"] if self.study.splits else []
+        own = self.study.arms[run.arm]
+        return [*self.words, *tuned, *own, f"seed={run.seed}", *split, "study=null"]
 
 
 def differing(configs: Mapping[str, Config]) -> dict[str, dict[str, Any]]:

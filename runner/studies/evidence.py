@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from runner.config.claims import Measure, Side
+from runner.config.claims import Measure
+from runner.config.expectations import Comparison, Side, Term
 from runner.config.study import Study
 from runner.options.tasks import Classification, Task
 from runner.runs.folder import FINISHED, RunFolder
-from runner.studies.averaging import Member, disjoint_groups, ensemble_metrics
-from runner.studies.measuring import numbers_of, value_in
-from runner.studies.record import Arm, Record
+from runner.studies.averaging import Member, MissingMember, disjoint_groups, ensemble_metrics
+from runner.studies.measuring import numbers_of, value_in, value_over
+from runner.studies.record import RECORD, Arm, Record
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,11 @@ class Evidence:
     record: Record
 
     @classmethod
-    def read(cls, folder: Path) -> "Evidence":
+    def read(cls, folder: Path, name: str = RECORD) -> "Evidence":
         """Raises:
         DataError: No study has been run in that folder, or its record is damaged.
         """
-        return cls(folder, Record.read(folder))
+        return cls(folder, Record.read(folder, name))
 
     @property
     def study(self) -> Study:
@@ -45,9 +47,11 @@ class Evidence:
 
     @property
     def failed(self) -> bool:
-        """Whether a run, of tuning or of the comparison, neither completed nor diverged."""
+        """Whether an arm, or a run of tuning or of the comparison, neither completed nor diverged."""
         runs = {run for arm in self.arms.values() for run in arm.all_runs}
-        return any(numbers_of(self.folder_of(run)).status not in FINISHED for run in runs)
+        return any(arm.failure for arm in self.arms.values()) or any(
+            numbers_of(self.folder_of(run)).status not in FINISHED for run in runs
+        )
 
     def run(self, arm: str, seed: int) -> RunFolder:
         return self.folder_of(self.arms[arm].runs[seed])
@@ -55,38 +59,101 @@ class Evidence:
     def folder_of(self, run: str) -> RunFolder:
         return RunFolder(self.folder / run)
 
-    def values_of(self, side: Side, measure: Measure) -> dict[int, float]:
-        """The values of a side by seed; those of an ensemble by the number of the group.
+    # Values
+
+    def units(self, comparison: Comparison) -> list[int]:
+        """What is paired: the seeds, or the numbers of the groups of an ensemble's members.
+
+        Raises:
+            MissingMember: As `members`.
+        """
+        ensembles = [str(t.arm) for t in comparison.terms if t.arm in self.study.ensembles]
+        if not ensembles:
+            return self.study.seed_list
+        return list(range(min(len(self.groups(name)) for name in ensembles)))
+
+    def values_of(self, term: Term, measure: Measure) -> dict[int, float]:
+        """The values of a term by seed; those of an ensemble by the number of the group.
 
         Raises:
             MissingMember: A member of the ensemble has no predictions.
         """
-        if side.arm is None:
+        if term.arm is None:
             return {}
-        if side.arm in self.study.ensembles:
-            groups = disjoint_groups(self.members(side.arm), self.study.ensembles[side.arm].size)
-            of_groups = [_of_group(group, side, measure) for group in groups]
-            return {number: side.factor * value for number, value in enumerate(of_groups)}
-        found = {seed: value_in(self.run(side.arm, seed), measure) for seed in self.study.seed_list}
-        return {seed: side.factor * value for seed, value in found.items() if value is not None}
+        if term.arm in self.study.ensembles:
+            of_groups = [_of_group(group, term, measure) for group in self.groups(term.arm)]
+            return {number: term.factor * value for number, value in enumerate(of_groups)}
+        arm = self.arms[term.arm]
+        found: dict[int, float | None]
+        if measure.sweep:
+            found = {
+                seed: value_over(
+                    [(point.values, self.folder_of(point.runs[seed])) for point in arm.swept],
+                    measure,
+                )
+                for seed in self.study.seed_list
+                if arm.swept
+            }
+        else:
+            found = {seed: value_in(self.folder_of(run), measure) for seed, run in arm.runs.items()}
+        return {seed: term.factor * value for seed, value in found.items() if value is not None}
+
+    def sums_of(self, side: Side, measure: Measure, units: Sequence[int]) -> dict[int, float]:
+        """The values of a side of a comparison by unit, where all its terms have one.
+
+        Raises:
+            MissingMember: A member of an ensemble has no predictions.
+        """
+        terms = [self.values_of(term, measure) for term in side.arms]
+        return {
+            unit: side.constant + sum(values[unit] for values in terms)
+            for unit in units
+            if all(unit in values for values in terms)
+        }
+
+    # Runs
+
+    def groups(self, ensemble: str) -> list[list[Member]]:
+        """The members of an ensemble in disjoint groups of its size.
+
+        Raises:
+            MissingMember: As `members`.
+        """
+        return disjoint_groups(self.members(ensemble), self.study.ensembles[ensemble].size)
 
     def members(self, ensemble: str) -> list[Member]:
-        """The members of one of the study's ensembles: all of the first seed, then all of the next."""
+        """The members of one of the study's ensembles: all of the first seed, then all of the next.
+
+        Raises:
+            MissingMember: An arm has no runs, because its tuning failed.
+        """
         arms = self.study.ensembles[ensemble].of
-        return [Member(self.run(arm, seed).path) for seed in self.study.seed_list for arm in arms]
+        for arm in arms:
+            if self.arms[arm].failure:
+                raise MissingMember(f"{arm}: {self.arms[arm].failure}")
+        seeds = self.study.seed_list
+        return [self.member(self.arms[arm].runs[seed]) for seed in seeds for arm in arms]
+
+    def member(self, run: str) -> Member:
+        """A run with its predictions, which are read once."""
+        return self._members.setdefault(run, Member(self.folder / run))
+
+    @cached_property
+    def _members(self) -> dict[str, Member]:
+        return {}
 
     def statuses(self) -> dict[str, list[tuple[str, int]]]:
         """(arm, seed) of the runs with each status."""
         found: dict[str, list[tuple[str, int]]] = {}
         for name, arm in self.arms.items():
-            for seed in arm.runs:
-                status = numbers_of(self.run(name, seed)).status or "not trained"
+            for seed, run in arm.final_runs:
+                status = numbers_of(self.folder_of(run)).status or "not trained"
                 found.setdefault(status, []).append((name, seed))
         return found
 
 
-def _of_group(group: Sequence[Member], side: Side, measure: Measure) -> float:
+def _of_group(group: Sequence[Member], term: Term, measure: Measure) -> float:
     metric = measure.first.metric
-    if side.members:
+    if term.members:
         return sum(ensemble_metrics([member])[metric] for member in group) / len(group)
     return ensemble_metrics(group)[metric]

@@ -1,19 +1,21 @@
 """What a run says: its numbers, checked as they are read, and the value of a measure.
 
-A run that diverged, and a target that was never reached, count as the worst value: −∞ where more is
-better (accuracy, psnr, throughput), ∞ everywhere else. A run that failed, or was not trained yet, has no
-value at all.
+A run that diverged counts as the worst value where there is one: −∞ where more is better (accuracy,
+throughput), ∞ where less is (loss, error, seconds). So does a target that was never reached. What has no
+better or worse (a layer's statistics, say) has no value then, nor has anything of a run that failed or was
+not trained yet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import inf, isfinite
+from math import copysign, inf, isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from runner.config.claims import RANGE, RESULTS, TARGETS, Measure, Quantity, measured_metric
+from runner.config.claims import BEST, LARGEST, LAST, RANGE, RESULTS, TARGETS, Measure, Quantity
 from runner.errors import DataError
 from runner.runs.folder import FINISHED, RunFolder
 
@@ -84,56 +86,94 @@ def _numbers_of(path: Path, _: int) -> RunNumbers:
 
 
 def value_in(folder: RunFolder, measure: Measure) -> float | None:
-    """The value of a measure in a run that has ended; None if it failed or was not trained."""
+    """The value of a measure in a run that has ended; None where it has none."""
     run = numbers_of(folder)
     if run.status not in FINISHED:
         return None
-    worst = -inf if measure.higher_is_better else inf
-    values = [_quantity(run, quantity) for quantity in measure.quantities]
-    if not all(isfinite(value) for value in values):
-        return worst
+    first = _quantity(run, measure.first)
+    if measure.second is None or first is None:
+        return first
+    second = _quantity(run, measure.second)
+    if second is None or not isfinite(second):
+        return None
     if measure.operator == "-":
-        return values[0] - values[1]
-    if measure.operator == "/":
-        return values[0] / values[1] if values[1] else worst
-    return values[0]
+        return first - second
+    return first / second if second else None
 
 
-def _quantity(run: RunNumbers, quantity: Quantity) -> float:
-    """A quantity's value, or an infinite one where there is none."""
-    metric = quantity.metric
-    worst = -inf if quantity.higher_is_better else inf
+def value_over(runs: Sequence[tuple[dict[str, Any], RunFolder]], measure: Measure) -> float | None:
+    """The value of a swept measure over runs that differ in the swept settings alone.
+
+    Where no value of the setting satisfies the condition, that is the worst value.
+
+    Args:
+        runs: The swept settings of each, and its folder.
+        measure: With a sweep.
+
+    Returns:
+        None if one of the runs failed or was not trained yet.
+    """
+    sweep = measure.sweep
+    assert sweep
+    numbers = [numbers_of(folder) for _, folder in runs]
+    if any(run.status not in FINISHED for run in numbers):
+        return None
+    found = [(_quantity(run, sweep.by), n) for n, run in enumerate(numbers)]
+    known = [(value, n) for value, n in found if value is not None]
+    if sweep.function == BEST:
+        if not known:
+            return None
+        sign = sweep.by.direction
+        value, best = max(known, key=lambda pair: sign * pair[0])
+        if not isfinite(value):  # none of them is any good
+            return _worst(measure.direction)
+        return (
+            float(runs[best][0][sweep.key])
+            if sweep.key
+            else _quantity(numbers[best], measure.first)
+        )
+    reached = [float(runs[n][0][sweep.key]) for value, n in known if sweep.by.holds(value)]
+    if not reached:
+        return _worst(measure.direction)
+    return max(reached) if sweep.function == LARGEST else min(reached)
+
+
+def _worst(direction: int) -> float | None:
+    return -copysign(inf, direction) if direction else None
+
+
+def _quantity(run: RunNumbers, quantity: Quantity) -> float | None:
+    """A quantity's value: the worst, or none, where the run has none."""
+    metric, worst = quantity.metric, _worst(quantity.direction)
     if quantity.function in TARGETS:
         for line in run.by_epoch:
             value = line.get(metric)
-            if value is None:
-                continue
-            if value >= quantity.target if quantity.rising else value <= quantity.target:
+            if value is not None and line["epoch"] > 0 and quantity.holds(value):
                 reached = line.get(TARGETS[quantity.function])
                 return worst if reached is None else float(reached)
         return worst
+    diverged = run.status == "diverged"
     if quantity.function == RANGE:
-        seen = [m.get(metric) for m in run.by_epoch if m["epoch"] >= (quantity.epoch or 0)]
-        numbers = [value for value in seen if value is not None]
-        if run.status == "diverged" or not seen or len(numbers) < len(seen):
+        since = max(quantity.epoch or 0, 0)
+        seen = [line[metric] for line in run.by_epoch if line["epoch"] >= since and metric in line]
+        if diverged or not seen or None in seen:
             return worst
-        return float(max(numbers) - min(numbers))
-    if quantity.epoch is not None:
-        at_epoch = [line for line in run.by_epoch if line["epoch"] == quantity.epoch]
-        value = at_epoch[0].get(metric) if at_epoch else None
-    else:
+        return float(max(seen) - min(seen))
+    if diverged and metric != "parameters" and quantity.epoch in (None, LAST):
+        return worst
+    if quantity.epoch is None:
         value = run.final.get(metric)
+    else:
+        last = run.by_epoch[-1]["epoch"] if run.by_epoch else 0
+        wanted = last if quantity.epoch == LAST else quantity.epoch
+        value = next((n.get(metric) for n in run.by_epoch if n["epoch"] == wanted), None)
     return worst if value is None else float(value)
-
-
-def _is_share(measure: Measure) -> bool:
-    """Whether a measure is in [0, 1] and read as a percentage."""
-    metrics = [None if q.function else measured_metric(q.metric) for q in measure.quantities]
-    return measure.operator != "/" and all(metric and metric.percent for metric in metrics)
 
 
 def formatted(measure: Measure, value: float) -> str:
     """A value of a measure for people."""
     if not isfinite(value):
-        return "–" if value != value else "never" if measure.first.function else "worst"
-    return f"{value:.2%}" if _is_share(measure) else f"{value:.4g}"
+        if value != value:
+            return "–"
+        return "never" if measure.first.function or measure.sweep else "diverged"
+    return f"{value:.2%}" if measure.is_share else f"{value:.4g}"

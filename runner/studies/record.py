@@ -1,4 +1,7 @@
-"""study.json: what the stages of a study have come to, and all that the report needs besides the runs."""
+"""study.json: what the stages of a study have come to, and all that the report needs besides the runs.
+
+replication.json is the same of a replication: the study with fresh seeds.
+"""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from runner.errors import DataError
 from runner.options.option import Option
 from runner.runs.files import write_atomically
 
-RECORD = "study.json"
+RECORD, REPLICATION = "study.json", "replication.json"
 MAX_BYTES = 1 << 26
 MAX_LINE = 300  # characters of a message
 RunName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=255)]
@@ -32,6 +35,18 @@ class Candidate(Option):
     runs: list[RunName]
 
 
+class Point(Option):
+    """One combination of the swept values in one arm.
+
+    Attributes:
+        values: By key.
+        runs: The name of the folder of each seed's run.
+    """
+
+    values: dict[str, Value]
+    runs: dict[int, RunName]
+
+
 class Arm(Option):
     """What became of one arm.
 
@@ -41,7 +56,9 @@ class Arm(Option):
         chosen: The tuned values.
         candidates: What was tried to find them.
         notes: How they were found, in sentences.
-        runs: The name of the folder of each seed's run.
+        runs: The name of the folder of each seed's run; none where the study sweeps, or the arm failed.
+        swept: The runs of a study that sweeps.
+        failure: Why nothing could be chosen in tuning; empty if something was.
     """
 
     overrides: list[str]
@@ -50,11 +67,19 @@ class Arm(Option):
     candidates: list[Candidate]
     notes: list[str]
     runs: dict[int, RunName]
+    swept: list[Point] = Field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def final_runs(self) -> list[tuple[int, RunName]]:
+        """(seed, run) of all that is judged."""
+        return [*self.runs.items(), *(pair for point in self.swept for pair in point.runs.items())]
 
     @property
     def all_runs(self) -> list[RunName]:
         """Those of tuning, too."""
-        return [*self.runs.values(), *(run for c in self.candidates for run in c.runs)]
+        final = [run for _, run in self.final_runs]
+        return [*final, *(run for c in self.candidates for run in c.runs)]
 
 
 class Record(Option):
@@ -77,28 +102,34 @@ class Record(Option):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if not self.study.tune_by:
+        if self.study.tune and not self.study.tune_by:
             yield "study.tune_by: empty"
         if self.arms.keys() != self.study.arms.keys():
             yield f"arms: {', '.join(self.arms)}; the study has {', '.join(self.study.arms)}"
+        seeds = set(self.study.seed_list)
         for name, arm in self.arms.items():
-            if set(arm.runs) != set(self.study.seed_list):
+            if bool(arm.swept) != bool(self.study.sweep and not arm.failure):
+                yield f"arm '{name}': swept, which the study is not, or the other way round"
+            by_seed = [point.runs for point in arm.swept] or [arm.runs]
+            if any(set(runs) != (set() if arm.failure else seeds) for runs in by_seed):
                 yield f"arm '{name}': runs of other seeds than the study's"
+            if any(point.values.keys() != self.study.sweep.keys() for point in arm.swept):
+                yield f"arm '{name}': other keys than the study sweeps"
             for candidate in arm.candidates:
                 if len(candidate.runs) != len(self.study.tuning_seeds):
                     yield f"arm '{name}': a candidate has no run for each tuning seed"
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, name: str = RECORD) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(folder / RECORD, text.encode())
+        write_atomically(folder / name, text.encode())
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def read(cls, folder: Path, name: str = RECORD) -> "Record":
         """Raises:
         DataError: There is none, or it is damaged, or it names runs outside its folder.
         """
-        path = folder / RECORD
+        path = folder / name
         if not path.is_file():
             raise DataError(f"{folder}: no study has been run here")
         if path.stat().st_size > MAX_BYTES:
@@ -106,7 +137,7 @@ class Record(Option):
         try:
             record = cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise DataError(f"{path}: {_first_mistake(error)}"[:MAX_LINE]) from None
+            raise DataError(f"{path}: {first_mistake(error)}"[:MAX_LINE]) from None
         home = folder.resolve()
         for arm in record.arms.values():
             for run in arm.all_runs:
@@ -115,7 +146,8 @@ class Record(Option):
         return record
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, with its place, in a line."""
     mistake = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in mistake["loc"])
     message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")

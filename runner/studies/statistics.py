@@ -1,30 +1,35 @@
-"""Is there a difference? Paired tests over seeds, and how many seeds it would take to decide.
+"""Is there a difference? Paired tests over seeds, and what a study of this size can find.
 
 Two arms with the same seed share their data order and, where the shapes agree, their initial weights,
 so they are compared seed by seed:
 
     t test      of the mean difference, two-sided, with its 95% interval. For `a ~ b` two one-sided
                 tests (TOST) of a difference within ±margin. Schuirmann 1987,
-                https://doi.org/10.1007/BF01068419.
-    sign test   where a value is infinite (a run diverged, a target was never reached) or all seeds
-                give exactly the same difference: only how many seeds lie on each side counts. Five
-                seeds that agree give p = 0.06, six 0.03: it needs more seeds than the t test, as it should.
+                https://doi.org/10.1007/BF01068419. For `a replicates(x)` the same with the spread of the
+                published runs added: x is as uncertain as a mean of that many of our runs, and the
+                interval is the prediction interval of such a mean. Patil et al. 2016,
+                https://doi.org/10.1177/1745691616646366.
+    sign test   where a value is infinite (a run diverged, a target was never reached) or the differences
+                of all seeds agree to within the measure's resolution, and so say nothing of their spread:
+                only how many seeds lie on each side counts. Five seeds that agree give p = 0.06, six 0.03:
+                it needs more seeds than the t test, as it should. With an infinite difference `a ~ b` can
+                be refuted, but not confirmed.
 
+A seed whose difference has no value (both sides are infinite, or one side has none) is left out and counted.
 The tests of one study are corrected together by Holm's rule.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, nan, sqrt
-from typing import Any
+from math import inf, nan, sqrt
 
 import numpy as np
 from scipy import stats
 
+from runner.config.expectations import REPLICATES
+from runner.studies.power import detectable_difference, detectable_margin, seeds_that_agree
+
 ALPHA = 0.05
-POWER = 0.8  # "would probably decide": with this probability, if the effect is as large as it looks
-MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,18 @@ class PairedTest:
     """What the differences of one comparison say, before the other claims are considered.
 
     Attributes:
-        n: The number of seeds with a value on both sides.
+        n: The number of seeds whose difference has a value.
         mean: The mean of the differences left − right; NaN where one is infinite.
-        low, high: The 95% interval of the mean; NaN where there is none.
+        low, high: The 95% interval of the mean, for `replicates` the prediction interval; NaN where there
+            is none.
         supports: Whether the differences lie on the expected side.
         p: The two-sided p-value; 1 where nothing can be said.
         method: t test, sign test, or why there is none.
         agreeing: How many seeds lie on the expected side.
-        seeds_needed: How many seeds would probably decide, at the level that Holm's rule leaves in
-            the worst case; None if more than 1000.
+        detectable: The smallest difference (for ~ and replicates: margin) that so many seeds with this
+            spread would decide with a probability of 0.8, at the level that Holm's rule leaves in the worst
+            case; NaN where the spread is not known.
+        at_least: How many seeds a test needs to decide anything, if all of them agree.
     """
 
     n: int
@@ -51,49 +59,53 @@ class PairedTest:
     p: float
     method: str
     agreeing: int
-    seeds_needed: int | None
+    detectable: float
+    at_least: int
 
 
 def compare(
-    differences: Sequence[float], relation: str, margin: float = 0.0, comparisons: int = 1
+    differences: Sequence[float] | np.ndarray,
+    relation: str,
+    margin: float = 0.0,
+    comparisons: int = 1,
+    resolution: float = 0.0,
+    published_runs: float = inf,
 ) -> PairedTest:
-    """Tests whether left − right is below 0 (<), above 0 (>) or within ±margin (~).
+    """Tests whether left − right is below 0 (<), above 0 (>) or within ±margin (~, replicates).
 
     Args:
-        differences: left − right for each seed; infinite where one side is, NaN where both are.
-        relation: <, > or ~.
-        margin: For ~ only.
-        comparisons: All comparisons of the study, for `seeds_needed`.
+        differences: left − right for each seed; infinite where one side is, NaN where there is none.
+        relation: <, >, ~ or replicates.
+        margin: For ~ and replicates only.
+        comparisons: All comparisons of the study, for what can be detected.
+        resolution: The smallest step of a difference: those that agree to within it have no spread.
+        published_runs: Of how many runs the right side is the mean, if it is not exact.
     """
-    # Turned so that the expectation is always "less than 0".
-    turn = {"<": 1.0, ">": -1.0, "~": 1.0}[relation]
-    d = turn * np.asarray(differences, dtype=float)
-    d = np.where(np.isnan(d), 0.0, d)  # both are the worst: a tie
-    n = len(d)
-    excess = np.abs(d) - margin if relation == "~" else d
-    agreeing = int((excess < 0).sum())
+    # Turned so that the expectation of < and > is always "less than 0".
+    d = np.asarray(differences, dtype=float) * (-1.0 if relation == ">" else 1.0)
+    d = d[~np.isnan(d)]
+    n, level, finite = len(d), ALPHA / comparisons, bool(np.isfinite(d).all())
+    equality = relation in ("~", REPLICATES)
+    agreeing = int(((np.abs(d) < margin) if equality else (d < 0)).sum())
+    mean = float(d.mean()) if n and finite else nan
+    at_least = seeds_that_agree(level, two_sided=not equality)
     if n < 2:
-        mean = float(turn * d[0]) if n and isfinite(d[0]) else nan
-        reason = "one seed decides nothing" if n else "no seed has both values"
-        return PairedTest(n, mean, nan, nan, bool(agreeing), 1.0, reason, agreeing, 2 + (n == 0))
-    level = ALPHA / comparisons
-    if not np.isfinite(d).all() or np.ptp(d) == 0:
-        mean = float(turn * d.mean()) if np.isfinite(d).all() else nan
-        p, supports, needed = _sign_test(excess, level)
-        return PairedTest(n, mean, nan, nan, supports, p, "sign test", agreeing, needed)
-    mean, low, high = mean_interval(turn * d)
-    if relation == "~":
-        # Within: the worse of the two one-sided tests. Outside: two-sided, against the nearer margin.
-        supports, nearer = abs(mean) < margin, margin if mean > 0 else -margin
-        sides, side = (1, "less" if mean > 0 else "greater") if supports else (2, "two-sided")
-        found = _t_test(turn * d, nearer, side)
+        p, supports, method = 1.0, bool(agreeing), "one seed decides nothing"
+        method, at_least = (method, 2) if n else ("no seed has both values", 2)
+        interval, detectable = (nan, nan), nan
+    elif not finite or np.ptp(d) <= resolution * (1 + 1e-6):
+        p, supports = _sign_test_within(d, margin) if equality else _sign_test(d)
+        method, interval, detectable = "sign test", (nan, nan), nan
     else:
-        supports, sides = turn * mean < 0, 2
-        found = _t_test(turn * d)
-    effect = abs(float(found.statistic)) / sqrt(n)
-    needed = _pairs_for_t(effect, level / sides, n)
-    p = float(found.pvalue)
-    return PairedTest(n, mean, low, high, supports, p, "t test", agreeing, needed)
+        sd, scale = float(d.std(ddof=1)), sqrt(1 / n + 1 / published_runs)
+        p, supports = _t_test(mean, sd * scale, n - 1, margin if equality else None)
+        half = float(stats.t.isf(ALPHA / 2, n - 1)) * sd * scale
+        method, interval, at_least = "t test", (mean - half, mean + half), 2
+        smallest = detectable_margin if equality else detectable_difference
+        detectable = smallest(n - 1, level) * sd * scale
+    if relation == ">":
+        mean, interval = -mean, (-interval[1], -interval[0])
+    return PairedTest(n, mean, *interval, supports, p, method, agreeing, detectable, at_least)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -111,52 +123,42 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
-    """The mean of one arm's values and its 95% t interval; infinite values make all three so."""
+    """The mean of one arm's finite values and its 95% t interval."""
     array = np.asarray(values, dtype=float)
+    array = array[np.isfinite(array)]
     if not len(array):
         return nan, nan, nan
-    if not np.isfinite(array).all():
-        worst = inf if (array == inf).any() else -inf
-        return worst, worst, worst
     mean = float(array.mean())
     if len(array) < 2:
         return mean, nan, nan
-    interval = _t_test(array).confidence_interval(1 - ALPHA)
-    return mean, float(interval.low), float(interval.high)
+    half = float(stats.t.isf(ALPHA / 2, len(array) - 1) * stats.sem(array))
+    return mean, mean - half, mean + half
 
 
-def _t_test(values: np.ndarray, mean: float = 0.0, alternative: str = "two-sided") -> Any:
-    """SciPy's test of the mean, which would warn of values that differ by rounding alone."""
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return stats.ttest_1samp(values, mean, alternative=alternative)
+def _t_test(mean: float, error: float, freedom: int, margin: float | None) -> tuple[float, bool]:
+    """p, and whether the mean lies below 0 or, with a margin, within ±margin."""
+    if margin is None:
+        return 2 * float(stats.t.sf(abs(mean) / error, freedom)), mean < 0
+    if abs(mean) < margin:  # the worse of the two one-sided tests
+        return float(stats.t.sf((margin - abs(mean)) / error, freedom)), True
+    return 2 * float(stats.t.sf((abs(mean) - margin) / error, freedom)), False
 
 
-def _sign_test(excess: np.ndarray, level: float) -> tuple[float, bool, int | None]:
-    """p, whether most lie below 0, and how many pairs with these shares would decide."""
-    below, above = int((excess < 0).sum()), int((excess > 0).sum())
-    if below + above == 0:
-        return 1.0, False, None
-    p = float(stats.binomtest(below, below + above).pvalue)
-    n = np.arange(len(excess) + 1, MOST_SEEDS + 1)
-    decisive = (
-        stats.binom.isf(level / 2, n, 0.5) + 1
-    )  # this many on one side give a p below the level
-    power = stats.binom.sf(decisive - 1, n, max(below, above) / len(excess))
-    enough = n[(power >= POWER) & (decisive <= n)]
-    return p, below > above, int(enough[0]) if len(enough) else None
+def _sign_test(d: np.ndarray) -> tuple[float, bool]:
+    """p, and whether most lie below 0; those that are 0 lie on neither side."""
+    below, above = int((d < 0).sum()), int((d > 0).sum())
+    if not below + above:
+        return 1.0, False
+    return float(stats.binomtest(below, below + above).pvalue), below > above
 
 
-def _pairs_for_t(effect: float, level: float, n: int) -> int | None:
-    """The smallest number of pairs above n at which a t test probably finds an effect.
+def _sign_test_within(d: np.ndarray, margin: float) -> tuple[float, bool]:
+    """p, and whether the median lies within ±margin: as in a t test, the worse of two one-sided tests.
 
-    Args:
-        effect: The mean difference in standard deviations of the differences.
-        level: One-sided.
-        n: The pairs there are.
+    With an infinite difference there is no mean within any margin: it is then never significant.
     """
-    candidates = np.arange(n + 1, MOST_SEEDS + 1)
-    critical = stats.t.isf(level, candidates - 1)
-    power = stats.nct.sf(critical, candidates - 1, effect * np.sqrt(candidates))
-    enough = candidates[power >= POWER]
-    return int(enough[0]) if len(enough) else None
+    n, within = len(d), min(int((d < margin).sum()), int((d > -margin).sum()))
+    if 2 * within > n:
+        p = float(stats.binom.sf(within - 1, n, 0.5)) if np.isfinite(d).all() else 1.0
+        return p, True
+    return min(1.0, 2 * float(stats.binom.sf(n - within - 1, n, 0.5))), False

@@ -2,13 +2,14 @@
 
 The grid of `tune` first, extended where its border is best; then the random draws of `refine` around the
 best. The test split chooses nothing. Values of which a run has no result are left out, and that is noted;
-values that diverge are a result, the worst one.
+values that diverge are a result, the worst one. An arm in which all values diverge has failed: there is
+nothing to choose.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from math import exp, log
+from math import exp, inf, log
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class Tuning:
         """
         wanted: list[tuple[str, Combination]] = []
         for arm in self.study.arms:
+            if self.failure(arm):
+                continue
             for key, beyond in self._borders(arm):
                 border = f"best at the border {key}={self.best(arm)[key]}"
                 if beyond is None:
@@ -92,6 +95,8 @@ class Tuning:
         assert refine
         wanted = []
         for arm in refine.of:
+            if self.failure(arm):
+                continue
             center = self.best(arm)
             around = {
                 key: (float(center[key]) / given, float(center[key]) * given)
@@ -116,6 +121,18 @@ class Tuning:
         self.candidates[arm].append(candidate)
 
     # Which is best
+
+    def failure(self, arm: str) -> str:
+        """Why there is nothing to choose in an arm: each of its candidates diverged; else ""."""
+        candidates = self.candidates[arm]
+        if not candidates or any(self._lacking(candidate) for candidate in candidates):
+            return ""
+        statuses = [[RunFolder(self.folder / run).status for run in c.runs] for c in candidates]
+        if not all("diverged" in found for found in statuses):
+            return ""
+        tried = "; ".join(_in_words(candidate) for candidate in candidates[:6])
+        more = ", ..." if len(candidates) > 6 else ""
+        return f"all {len(candidates)} values tried diverged ({tried}{more}): nothing to choose"
 
     def best(self, arm: str) -> Combination:
         """The values of the best candidate, of the first among equals; {} where nothing was tuned.
@@ -144,13 +161,14 @@ class Tuning:
 
     def _score(self, candidate: Candidate) -> tuple[float, float]:
         """The mean of `tune_by` over the tuning seeds, then of val/loss; lower is better."""
-        sign = -1.0 if parse_measure(self.study.tune_by).higher_is_better else 1.0
+        sign = -parse_measure(self.study.tune_by).direction
         return sign * self._mean(candidate, self.study.tune_by), self._mean(candidate, "val/loss")
 
     def _mean(self, candidate: Candidate, text: str) -> float:
         measure = parse_measure(text)
         values = [value_in(RunFolder(self.folder / run), measure) for run in candidate.runs]
-        return sum(value for value in values if value is not None) / len(values)
+        worst = -inf * measure.direction
+        return sum(worst if value is None else value for value in values) / len(values)
 
     # What is noted
 
@@ -166,6 +184,9 @@ class Tuning:
             for folder in self._lacking(candidate)[:1]:
                 status = folder.status or "not trained"
                 self.note(arm, f"{stage}: {LEFT_OUT} {_in_words(candidate)}: {folder} {status}")
+        if failure := self.failure(arm):
+            self.note(arm, f"{stage}: {failure}")
+            return
         self.best(arm)
         found = self._ranked(arm)
         measure = parse_measure(self.study.tune_by)
@@ -188,8 +209,12 @@ def tuned_keys(study: Study, arm: str) -> list[str]:
 def grid(study: Study, arm: str) -> list[Combination]:
     """All combinations of the values to choose from; none where nothing is tuned."""
     keys = tuned_keys(study, arm)
-    columns = [study.tune[key] for key in keys]
-    return [dict(zip(keys, values, strict=True)) for values in product(*columns)] if keys else []
+    return combinations({key: study.tune[key] for key in keys}) if keys else []
+
+
+def combinations(values: Mapping[str, Sequence[Any]]) -> list[Combination]:
+    """All combinations of values by key; without a key, the one of nothing."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
 def corners(study: Study, arm: str) -> list[Combination]:

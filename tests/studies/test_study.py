@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import ensembles, report
 from runner.studies.evidence import Evidence
 from runner.studies.verdicts import judge
 
@@ -113,7 +114,41 @@ def test_tuning_chooses_by_validation_and_goes_beyond_the_border(study):
     assert [c.values["optimizer.lr"] for c in arm.candidates] == [1e-4, 1e-3, 1e-2, 1e-1]
     assert arm.chosen == {"optimizer.lr": 0.1}
     assert "after the range was extended twice" in ended.out
-    assert len(runs()) == 2 * (4 + 2)
+    tries = {name: len(arm.candidates) for name, arm in evidence().arms.items()}
+    assert len(runs()) == sum(tries.values()) + 2 * 3  # the seed that tunes is not one that judges
+    assert f"unequal numbers of tries: a 4, b {tries['b']}" in " ".join(ended.out.split())
+
+
+def test_an_arm_in_which_everything_diverges_fails_and_the_others_go_on(study):
+    ended = study(rest="  tune: {optimizer.lr: [1.0e+30, 1.0e+31]}", seeds="2", measure="val/loss",
+                  arms="{a: [], b: [optimizer.lr=0.1]}")  # fmt: skip
+    assert ended.code == 3
+    out = " ".join(ended.out.split())
+    told = "all 2 values tried diverged (optimizer.lr=1e+30; optimizer.lr=1e+31): nothing to choose"
+    assert f"a: tune: {told}" in out and f"Note: a has no runs: {told}" in out
+    assert verdict() == "undecided"
+    assert (len(evidence().arms["a"].runs), len(evidence().arms["b"].runs)) == (0, 2)
+
+
+def test_tuning_takes_the_seeds_that_it_is_given(study):
+    ended = study(rest="  tune: {optimizer.lr: [0.1, 0.2]}\n  tune_seeds: [0, 7]", seeds="2")
+    assert "tuned and judged by the same seeds: 0" in ended.out
+    [first, *_] = evidence().arms["a"].candidates
+    assert [run.partition("seed=")[2].partition("-")[0] for run in first.runs] == ["0", "7"]
+
+
+def test_every_arm_is_trained_with_every_swept_value(study):
+    rest = "  sweep: {optimizer.lr: [1.0e-9, 0.3, 1.0e+30]}"
+    words = {"arms": "{a: [], b: [optimizer=adam]}", "seeds": "2", "rest": rest, "epochs": 6,
+             "measure": "largest(optimizer.lr where val/loss@last <= 2.25)",
+             "expect": "a > 2 * b"}  # fmt: skip
+    ended = study(**words)
+    assert ended.code == 0, ended.err
+    assert len(runs()) == 2 * 3 * 2
+    [found] = judge(evidence())
+    assert found.findings[0].left.mean == 0.3
+    assert "a: largest(optimizer.lr" not in ended.out.partition("Note:")[2]
+    assert report.main(["outputs/s"]) == 0 and ensembles.main(["outputs/s", "--missing", "9"]) == 0
 
 
 def test_an_arm_that_sets_a_tuned_key_is_not_tuned_and_that_is_told(study):
@@ -163,6 +198,28 @@ def test_an_ensemble_is_compared_with_its_members(study):
         ({"rest": "  tune: {optimizer.lr: [-1.0]}"}, "optimizer.lr=-1.0"),
         ({"rest": "  tune_by: test/error"}, "not for choosing"),
         ({"rest": "  ensembles: {e: {of: [a], size: 9}}"}, "only 3 members"),
+        ({"rest": "  tune_by: saturation/1"}, "neither more nor less"),
+        ({"rest": "  tune_by: best(val/loss)"}, "a number of each run"),
+        ({"rest": "  sweep: {optimizer.lr: [0.1, 1]}"}, "largest(), smallest() or best()"),
+        (
+            {"rest": "  sweep: {optimizer.lr: [0.1, 1]}", "measure": "best(test/error)"},
+            "not for choos",
+        ),
+        ({"measure": "best(val/loss)"}, "has no sweep"),
+        (
+            {
+                "rest": "  sweep: {architecture.hidden: [[8], [9]]}",
+                "measure": "best(architecture.hidden by val/loss)",
+            },
+            "no numbers",
+        ),
+        ({"expect": "a < 2.5"}, "a share of 1: 2.5% is 0.025"),
+        ({"expect": "a replicates(0.1)"}, "margin"),
+        ({"expect": "a + c < b"}, "unknown arm 'c'"),
+        (
+            {"rest": "  splits: true\n  ensembles: {e: {of: [a], size: 2}}"},
+            "each seed is tested on other examples",
+        ),
         ({"rest": "  colour: red"}, "unknown key 'colour'"),
     ],
 )
@@ -182,3 +239,15 @@ def test_the_record_holds_the_command(study):
     study("study.seeds=1", "optimizer.lr=0.2")
     record = json.loads(Path("outputs/s/study.json").read_text())
     assert record["command"].endswith(" study.seeds=1 optimizer.lr=0.2")
+
+
+def test_a_seed_draws_the_split_where_the_study_says_so(study):
+    ended = study(rest="  splits: true\n  tune: {optimizer.lr: [0.1, 0.2]}", seeds="2")
+    assert ended.code == 0, ended.err
+    found = evidence()
+    configs = {seed: found.run("a", seed).config() for seed in (0, 1)}
+    assert [config.data.split_seed for config in configs.values()] == [0, 1]
+    labels = {arm: found.run(arm, 0).predictions()[1].tolist() for arm in ("a", "b")}
+    assert labels["a"] == labels["b"]  # arms are paired: same seed, same split
+    assert labels["a"] != found.run("a", 1).predictions()[1].tolist()
+    assert "other test examples" not in ended.out
