@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Finished
 from processes import TINY, Child, at_step, run, seeds_fail, start
-from test_study_faults import STUDY, outcome
+from test_study_faults import BOTH, STUDY, outcome
 
 from runner import report
 from runner.runs.folder import RunFolder
@@ -96,7 +96,7 @@ def test_what_a_killed_process_leaves_is_trained(tmp_path: Path, how: str) -> No
     assert all(len(folder.metrics()) == 201 for folder in folders)
 
 
-@pytest.mark.parametrize("how", LAUNCHERS)
+@pytest.mark.parametrize("how", BOTH)
 def test_a_study_of_which_one_of_two_processes_is_killed(
     tmp_path: Path, study: list[str], how: str
 ) -> None:
