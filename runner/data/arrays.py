@@ -1,4 +1,4 @@
-"""Arrays that others wrote, as images and targets: checked, and of the types that are trained on."""
+"""Arrays that others wrote, as images and targets: consistent, and of the types that are trained on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def maximum_of(images: Array) -> int:
     return BYTES if images.dtype == np.uint8 else AS_THEY_ARE
 
 
-def checked(
+def consistent(
     path: Path, raw: Raw, terms: Sequence[str] = ("training", "testing", "validation")
 ) -> Raw:
     """A data set of several parts that fit together.
@@ -101,6 +101,39 @@ def checked(
                 path, f"class {missing!r} without examples for training", "some of each class"
             )
     return raw
+
+
+def check(name: str, raw: Raw) -> None:
+    """Checks what a data set has read, which may be one of the user's own, before it is trained on.
+
+    Raises:
+        DataError: It is not what `Raw` promises.
+    """
+    pairs = [(raw.train_images, raw.train_targets), (raw.test_images, raw.test_targets)]
+    if raw.val_images is not None and raw.val_targets is not None:
+        pairs.append((raw.val_images, raw.val_targets))
+    kind, high = (np.float32, 0) if raw.class_names is None else (np.int64, len(raw.class_names))
+    for images, targets in pairs:
+        if (
+            images.ndim != 4
+            or images.dtype not in (np.uint8, np.float32)
+            or images.dtype != pairs[0][0].dtype
+            or images.shape[1:] != pairs[0][0].shape[1:]
+        ):
+            raise unexpected(
+                f"data={name}",
+                f"images of shape {images.shape} and type {images.dtype}",
+                "(n, channels, height, width), uint8 or float32, all alike",
+            )
+        if targets.shape != images.shape[:1] or targets.dtype != kind:
+            raise unexpected(
+                f"data={name}",
+                f"targets of shape {targets.shape} and type {targets.dtype}",
+                f"({len(images)},), {kind.__name__}",
+            )
+        if high and len(targets) and not 0 <= targets.min() <= targets.max() < high:
+            found = f"targets from {targets.min()} to {targets.max()}"
+            raise unexpected(f"data={name}", found, f"0 to {high - 1}: it has {high} class names")
 
 
 def _described(images: Array) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from runner.data.arrays import MAX_BYTES, Array, as_images, checked, maximum_of
+from runner.data.arrays import MAX_BYTES, Array, as_images, consistent, maximum_of
 from runner.data.refusals import unexpected
 from runner.data.splits import spread
 from runner.errors import DataError
@@ -65,7 +65,7 @@ def read_npz(path: Path, channels: str, target_kind: str, split_seed: int) -> Ra
         val_images=images.get("val"),
         val_targets=targets.get("val"),
     )
-    return checked(path, raw, ("x_train", "x_test", "x_val"))
+    return consistent(path, raw, ("x_train", "x_test", "x_val"))
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from runner.data.arrays import BYTES, MAX_BYTES, Array, checked
+from runner.data.arrays import BYTES, MAX_BYTES, Array, consistent
 from runner.data.picture_files import place_of
 from runner.data.refusals import unexpected
 from runner.data.splits import part, spread
@@ -85,7 +85,7 @@ def read_pictures(
         val_images=images[val] if own else None,
         val_targets=targets[val] if own else None,
     )
-    return checked(Path(root), raw)
+    return consistent(Path(root), raw)
 
 
 def _decoded(paths: list[Path], size: tuple[int, int] | None, color: str) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.data.arrays import AS_THEY_ARE, Array, checked
+from runner.data.arrays import AS_THEY_ARE, Array, consistent
 from runner.data.class_names import DIGITS
 from runner.data.csv_table import CsvTable, is_number, shortened
 from runner.data.refusals import unexpected
@@ -76,7 +76,7 @@ def read_csv(
             )
     test_y = other.values(at) if names is None else _numbers(test_cells, names)
     order = spread(y, split_seed)
-    return checked(path, Raw(x[order], y[order], test_x, test_y, AS_THEY_ARE, names))
+    return consistent(path, Raw(x[order], y[order], test_x, test_y, AS_THEY_ARE, names))
 
 
 def _split(
@@ -95,7 +95,7 @@ def _split(
             f"data.test_size={test_size} leaves nothing to train on: {path} has {len(order)} rows"
         )
     test, train = order[:count], order[count:]
-    return checked(path, Raw(x[train], y[train], x[test], y[test], AS_THEY_ARE, names))
+    return consistent(path, Raw(x[train], y[train], x[test], y[test], AS_THEY_ARE, names))
 
 
 def _features(rows: Array) -> Array:
