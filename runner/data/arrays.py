@@ -1,4 +1,4 @@
-"""Arrays that others wrote, as images and targets: consistent, and of the types that are trained on."""
+"""Arrays that others wrote, as images and targets: checked, and of the types that are trained on."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -40,7 +40,8 @@ class CsvTable:
         self.text = _text(path)
         first = next((line for line in self.text.splitlines() if line.strip()), "")
         self.delimiter = DELIMITERS.get(delimiter) or max(",;\t", key=first.count)
-        line, head = next(self._rows(), (0, []))
+        line, row = next(self._rows(), (0, []))
+        head = [cell.strip() for cell in row]
         if not head:
             raise unexpected(path, "no rows", "a row for each example")
         named = header is True or (header == "auto" and not any(map(is_number, head)))
@@ -88,7 +89,7 @@ class CsvTable:
         numbers, cells, lines = array("d"), [], []
         others = [name for at, name in enumerate(self.names) if at != target]
         for line, row in self._examples():
-            cell = row.pop(target)
+            cell = row.pop(target).strip()
             if not cell:
                 raise self._unexpected(line, cell, self.names[target])
             cells.append(cell)
@@ -138,12 +139,13 @@ class CsvTable:
         try:
             for row in reader:
                 if row and (len(row) > 1 or row[0].strip()):
-                    yield line, [cell.strip() for cell in row]
+                    yield line, row
                 line = reader.line_num + 1
         except csv.Error as error:
             raise unexpected(f"{self.path}:{line}", str(error), "rows of cells") from None
 
     def _unexpected(self, line: int, cell: str, column: str) -> DataError:
+        cell = cell.strip()
         found = f"{shortened(cell)} in" if cell else "nothing in"
         where = f"column {shortened(column)}"
         return unexpected(
