@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from runner.data.refusals import unexpected
 from runner.options.data import Raw
 
-MAX_BYTES = 1 << 32  # of images, which stay in memory
+MAX_BYTES = 1 << 32  # of a data set, which stays in memory
 BYTES, AS_THEY_ARE = 255, 1  # what a stored 1.0 is: of pixels of a byte, of other numbers
 
 Array = npt.NDArray[Any]
+
+
+def check_room(path: Path, size: int, remedy: str = "") -> None:
+    """Raises DataError for more bytes than may be, or can be, kept in memory."""
+    room = min(MAX_BYTES, psutil.virtual_memory().available)
+    if size > room:
+        raise unexpected(path, f"{size:,} bytes, unpacked", f"up to {room:,}{remedy}")
 
 
 def as_images(path: Path, name: str, x: Array, channels: str = "auto") -> Array:

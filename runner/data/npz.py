@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from runner.data.arrays import MAX_BYTES, Array, as_images, consistent, maximum_of
+from runner.data.arrays import Array, as_images, check_room, consistent, maximum_of
 from runner.data.refusals import unexpected
 from runner.data.splits import spread
 from runner.errors import DataError
@@ -74,9 +74,7 @@ def _arrays(path: Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             _check_names(path, names)
-            size = sum(member.file_size for member in archive.infolist())
-            if size > MAX_BYTES:
-                raise unexpected(path, f"{size:,} bytes, unpacked", f"up to {MAX_BYTES:,}")
+            check_room(path, sum(member.file_size for member in archive.infolist()))
             return {name: _array(archive, name) for name in names}
     except DataError:
         raise

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from runner.data.arrays import BYTES, MAX_BYTES, Array, consistent
+from runner.data.arrays import BYTES, Array, check_room, consistent
 from runner.data.picture_files import place_of
 from runner.data.refusals import unexpected
 from runner.data.splits import part, spread
@@ -57,7 +57,7 @@ def read_pictures(
                 f"class '{class_name}', which train/ lacks",
                 f"{', '.join(names[:10])}" + (", ..." if len(names) > 10 else ""),
             )
-    images = _decoded(list(files.values()), size, color)
+    images = _decoded(root, list(files.values()), size, color)
     targets = np.array([names.index(c) for _, c in places.values()], np.int64)
     parts = np.array([p or "" for p, _ in places.values()])
     if "train" in parts:
@@ -88,7 +88,7 @@ def read_pictures(
     return consistent(Path(root), raw)
 
 
-def _decoded(paths: list[Path], size: tuple[int, int] | None, color: str) -> Array:
+def _decoded(root: str, paths: list[Path], size: tuple[int, int] | None, color: str) -> Array:
     """All pictures, (n, channels, height, width) uint8."""
     images: Array | None = None
     grey = color == "grey"
@@ -96,13 +96,8 @@ def _decoded(paths: list[Path], size: tuple[int, int] | None, color: str) -> Arr
         pixels = _pixels(path, size, color)
         if number == 0:
             first, grey = pixels.shape[:2], pixels.ndim == 2
-            needed = len(paths) * pixels.size
-            if needed > MAX_BYTES:
-                raise unexpected(
-                    path,
-                    f"{len(paths)} pictures of {_size(first)}: {needed:,} bytes",
-                    f"up to {MAX_BYTES:,}; data.size=[height, width] makes them smaller",
-                )
+            remedy = "; data.size=[height, width] makes the pictures smaller"
+            check_room(Path(root), len(paths) * pixels.size, remedy)
             images = np.empty((len(paths), *pixels.shape), np.uint8)
         assert images is not None
         if pixels.shape[:2] != first:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runner.data import arrays
 from runner.data.npz import read_npz
 from runner.errors import DataError
 
@@ -178,7 +179,17 @@ def test_forged_archives(tmp_path: Path, case: str) -> None:
     check(caught.value, path, found)
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its directory tells how large it is, or lies."""
+    big = zipfile.ZipInfo("x_train.npy")
+    with zipfile.ZipFile(tmp_path / "big.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("y_train.npy", "x_test.npy", "y_test.npy"):
+            file.writestr(name, GOOD[name])
+        with file.open(big, "w", force_zip64=True) as member:
+            member.write(bytes(1 << 20))
+    monkeypatch.setattr(arrays, "MAX_BYTES", 1 << 20)
+    with pytest.raises(DataError, match=r"1,0\d\d,\d\d\d bytes, unpacked"):
+        read(tmp_path / "big.npz")
     path = archive(tmp_path / "my.npz", GOOD)
     content = bytearray(path.read_bytes())
     at = content.rindex(b"x_train.npy") - 46 + 24  # the unpacked size in the archive's directory

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runner.data import arrays
 from runner.data.picture_files import pictures_in
 from runner.data.pictures import read_pictures
 from runner.errors import DataError
@@ -214,6 +215,12 @@ def test_refused(tmp_path: Path, case: str) -> None:
 def test_a_size_for_testing_beside_a_folder_for_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.test_size=0.3.*test_size=null"):
         read(folder(tmp_path), test_size=0.3)
+
+
+def test_more_than_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MAX_BYTES", 12 * 20 - 1)
+    with pytest.raises(DataError, match=r"(?s)found: 240 bytes.*up to 239; data.size="):
+        read(folder(tmp_path))
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
