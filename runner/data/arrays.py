@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from runner.data.refusals import unexpected
+from runner.data.refusals import shortened, unexpected
 from runner.options.data import Raw
 
 MAX_BYTES = 1 << 32  # of a data set, which stays in memory
+LONGEST_NAME = 100  # of a class
 BYTES, AS_THEY_ARE = 255, 1  # what a stored 1.0 is: of pixels of a byte, of other numbers
 
 Array = npt.NDArray[Any]
@@ -100,13 +101,23 @@ def consistent(
                 "the same shape and type",
             )
     if raw.class_names is not None:
+        for name in raw.class_names:
+            if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+                found = f"a class named {shortened(name)}"
+                raise unexpected(
+                    path, found, f"up to {LONGEST_NAME} characters that can be printed"
+                )
         counts = np.bincount(targets, minlength=len(raw.class_names))
         if len(raw.class_names) < 2:
-            raise unexpected(path, f"one class, {raw.class_names[0]!r}", "two classes or more")
+            raise unexpected(
+                path, f"one class, {shortened(raw.class_names[0])}", "two classes or more"
+            )
         if not counts.all():
             missing = raw.class_names[int(np.argmin(counts))]
             raise unexpected(
-                path, f"class {missing!r} without examples for training", "some of each class"
+                path,
+                f"class {shortened(missing)} without examples for training",
+                "some of each class",
             )
     return raw
 

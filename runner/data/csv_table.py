@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from runner.data.arrays import Array
-from runner.data.refusals import unexpected
+from runner.data.refusals import listed, shortened, unexpected
 from runner.errors import DataError
 
 MAX_BYTES = 1_000_000_000
 LARGEST = float(np.finfo(np.float32).max)
-MAX_CELL = 30  # characters of one that are shown
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
 
 
@@ -60,7 +59,7 @@ class CsvTable:
         Raises:
             DataError: There is no such column, or nothing beside it.
         """
-        known = ", ".join(map(shortened, self.names[:12])) + (", ..." if self.width > 12 else "")
+        known = listed(self.names)
         if target is None:
             raise DataError(
                 "data.target: not given; it names the column to be predicted\n"
@@ -74,7 +73,7 @@ class CsvTable:
         if isinstance(target, int) and target <= self.width:
             return target - 1
         close = get_close_matches(str(target), self.names, n=1, cutoff=0.6)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        hint = f" (did you mean {shortened(close[0])}?)" if close else ""
         if self.columns is None and not close:
             hint = "; no header was found (data.header=true if there is one)"
         found = f"no column {shortened(str(target))}{hint}"
@@ -175,7 +174,3 @@ def is_number(cell: str) -> bool:
         return math.isfinite(float(cell))
     except ValueError:
         return False
-
-
-def shortened(cell: str) -> str:
-    return repr(cell if len(cell) <= MAX_CELL else f"{cell[:MAX_CELL]}...")

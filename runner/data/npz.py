@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from runner.data.arrays import Array, as_images, check_room, consistent, maximum_of
-from runner.data.refusals import unexpected
+from runner.data.refusals import listed, shortened, unexpected
 from runner.data.splits import spread
 from runner.errors import DataError
 from runner.options.data import Raw
@@ -88,7 +88,7 @@ def _check_names(path: Path, names: list[str]) -> None:
         if name not in (*REQUIRED, *OPTIONAL):
             close = get_close_matches(name, [*REQUIRED, *OPTIONAL], n=1, cutoff=0.6)
             hint = f" (meant as {close[0]}?)" if close else ""
-            raise unexpected(path, f"an array {name!r}{hint}", EXPECTED)
+            raise unexpected(path, f"an array {shortened(name)}{hint}", EXPECTED)
     missing = [name for name in REQUIRED if name not in names]
     if ("x_val" in names) != ("y_val" in names):
         missing.append("y_val" if "x_val" in names else "x_val")
@@ -192,9 +192,9 @@ def _numbers(path: Path, name: str, y: Array, names: tuple[str, ...] | None) -> 
         found = np.where((y >= 0) & (y < len(names)), y, -1).astype(np.int64)
     if (found < 0).any():
         at = int(np.argmin(found))
-        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise unexpected(
-            path, f"{name}[{at}] = {y[at]!s}", f"one of {len(names)} classes: {known}"
-            if y.dtype.kind == "U" else f"0 to {len(names) - 1}: there are {len(names)} classes"
-        )  # fmt: skip
+        if y.dtype.kind == "U":
+            shown, known = shortened(str(y[at])), f"one of {len(names)} classes: {listed(names)}"
+        else:
+            shown, known = str(y[at]), f"0 to {len(names) - 1}: there are {len(names)} classes"
+        raise unexpected(path, f"{name}[{at}] = {shown}", known)
     return found

@@ -115,9 +115,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a class that training lacks": ({"y_test": Y + 1}, "y_test[2] = 3"),
     "a name that training lacks": (
         {"y_train": np.array(["a", "b", "c"])[Y], "y_test": np.array(["a", "b", "d"])[Y]},
-        "y_test[2] = d",
+        "y_test[2] = 'd'",
     ),
     "an empty class": ({"class_names": np.array(list("abcd"))}, "class 'd' without examples"),
+    "a name of two lines": (
+        {"class_names": np.array(["a", "b", "c\nd\x1b[31m"])},
+        r"'c\nd\x1b[31m'",
+    ),
+    "a long name": ({"class_names": np.array(["a", "b", "c" * 101])}, "up to 100 characters"),
     "a name twice": ({"class_names": np.array(["a", "a", "b"])}, "the same one twice"),
     "numbers as names": ({"class_names": np.arange(3)}, "class_names of type int64"),
 }

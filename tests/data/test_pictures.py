@@ -93,6 +93,16 @@ def test_colors(tmp_path: Path) -> None:
     assert grey.tobytes() in images("grey")  # type: ignore[comparison-overlap]
 
 
+def test_a_palette_with_transparency(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            image = Image.new("P", (3, 2), 1)
+            image.putpalette([0, 0, 0, 10, 20, 30])
+            image.save(tmp_path / name / f"{number}.png", transparency=b"\x00\x80")
+    assert read(tmp_path).train_images[0, :, 0, 0].tolist() == [10, 20, 30]
+
+
 def test_sizes(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         picture(tmp_path / name / "a.png", 8, 6, value=7)
