@@ -14,7 +14,11 @@ PLACE = re.compile(r"`((?:runner|tests|conf|docs)/[\w./]+)`")
 LINE = re.compile(r"^(?: {4})?(?:\.venv/bin/)?python -m (runner .*|pytest tests.*)$", re.MULTILINE)
 LINES = sorted({line for page in PAGES for line in LINE.findall(page.read_text(encoding="utf-8"))})
 # Those of docs/data.md with data of one's own need its files: tests/data/test_own_data.py makes and runs them.
-COMPOSED = [line for line in LINES if line.startswith("runner") and "data.path=" not in line]
+COMPOSED = [
+    line
+    for line in LINES
+    if line.startswith("runner") and "data.path=" not in line and "--plugin" not in line
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -9,7 +9,7 @@ from runner.data.arrays import check
 from runner.data.fingerprint import computed, fingerprint
 from runner.data.splits import divided, kept, subset, wanted_classes
 from runner.errors import DataError
-from runner.options.data import DataSource, Raw
+from runner.options.data import Data, Raw
 
 if TYPE_CHECKING:
     import torch
@@ -147,7 +147,7 @@ def slices(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def load(source: DataSource) -> Dataset:
+def load(source: Data) -> Dataset:
     """Reads (or downloads) a data set and splits it; the same settings and files share one copy.
 
     Raises:
@@ -157,7 +157,7 @@ def load(source: DataSource) -> Dataset:
 
 
 @cache
-def _load(source: DataSource, of: str) -> Dataset:
+def _load(source: Data, of: str) -> Dataset:
     import torch
 
     from runner.data.standardization import standardization
@@ -185,7 +185,7 @@ def _load(source: DataSource, of: str) -> Dataset:
 
 
 @cache
-def _read(source: DataSource, of: str) -> Raw:
+def _read(source: Data, of: str) -> Raw:
     """Reads the files, which are still those of the fingerprint that the runs are known by."""
     raw = source.read()
     if computed(source) != of:

@@ -20,7 +20,7 @@ from typing import IO
 
 from runner.data import files as places
 from runner.data.refusals import unexpected
-from runner.options.data import DataSource
+from runner.options.data import Data
 
 SMALL = 1_000_000  # bytes; summed up sooner than looked up
 LARGEST = 1 << 33
@@ -29,10 +29,10 @@ CHUNK = 1 << 20
 SETTLED_NS = 2_000_000_000  # a file changed so lately may change again without a sign of it
 ENTRY = re.compile(rb"[0-9a-f]{64} [0-9a-f]{64} [0-9a-f]{64}\n")
 
-_known: dict[DataSource, str] = {}
+_known: dict[Data, str] = {}
 
 
-def fingerprint(source: DataSource) -> str:
+def fingerprint(source: Data) -> str:
     """The fingerprint of a data set, worked out once in a command; moving or gzipping its files leaves it.
 
     Raises:
@@ -48,7 +48,7 @@ def forget() -> None:
     _known.clear()
 
 
-def computed(source: DataSource) -> str:
+def computed(source: Data) -> str:
     """The fingerprint of the files as they are now.
 
     Raises:

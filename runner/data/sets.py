@@ -13,14 +13,16 @@ from runner.data.class_names import CIFAR10, CIFAR100, DIGITS, FASHION
 from runner.data.files import bundled, check_root, is_absent, load_raw, own, paths_of
 from runner.data.fingerprint import combined
 from runner.data.origins import ORIGINS
-from runner.options.data import DataSource, Part, Raw
+from runner.options.data import Data, Part, Raw
 from runner.options.option import Count
+from runner.options.registry import option
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Downloaded(DataSource):
+@option("data")
+class Downloaded(Data):
     """A set that comes from the network once, and from then on out of the user's cache.
 
     Attributes:
@@ -47,7 +49,8 @@ class Downloaded(DataSource):
         return load_raw(self.name, self.root)
 
 
-class Digits(DataSource):
+@option("data")
+class Digits(Data):
     """Digits of 8×8 pixels, which come with scikit-learn, in a split that never changes.
 
     Attributes:
@@ -73,7 +76,8 @@ class Digits(DataSource):
 BUNDLED = {"iris": "iris.csv", "wine": "wine_data.csv", "breast_cancer": "breast_cancer.csv"}
 
 
-class Table(DataSource):
+@option("data")
+class Table(Data):
     """A small table that comes with scikit-learn.
 
     Attributes:
@@ -105,7 +109,8 @@ class Table(DataSource):
         return read_bundled(bundled(BUNDLED[self.name]), names, self.test_size, self.split_seed)
 
 
-class Npz(DataSource):
+@option("data")
+class Npz(Data):
     """The user's own arrays: an .npz file with x_train, y_train, x_test, y_test.
 
     It may also hold x_val and y_val, and class_names. x is (n, features), (n, height, width) or
@@ -137,7 +142,8 @@ class Npz(DataSource):
         return read_npz(path, self.channels, self.target_kind, self.split_seed)
 
 
-class ImageFolder(DataSource):
+@option("data")
+class ImageFolder(Data):
     """The user's own pictures, PNG or JPEG: a folder for each class.
 
     train/<class>/ and test/<class>/, also val/<class>/; or just <class>/, and some are for testing.
@@ -175,7 +181,8 @@ class ImageFolder(DataSource):
         )
 
 
-class Csv(DataSource):
+@option("data")
+class Csv(Data):
     """The user's own table: numbers in columns, one of which is the target.
 
     Attributes:
@@ -231,6 +238,3 @@ class Csv(DataSource):
             test_size=self.test_size,
             split_seed=self.split_seed,
         )
-
-
-Data = Annotated[Digits | Downloaded | Table | Npz | ImageFolder | Csv, Field(discriminator="name")]

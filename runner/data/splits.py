@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runner.errors import DataError
-from runner.options.data import DataSource, Raw, class_numbers
+from runner.options.data import Data, Raw, class_numbers
 
 TENTH = 0.1
 
@@ -38,7 +38,7 @@ def spread(targets: Array, seed: int) -> npt.NDArray[np.int64]:
     return order[np.argsort(place, kind="stable")]
 
 
-def divided(raw: Raw, source: DataSource) -> list[Examples]:
+def divided(raw: Raw, source: Data) -> list[Examples]:
     """The examples for training, validation and testing.
 
     Raises:
@@ -64,7 +64,7 @@ def divided(raw: Raw, source: DataSource) -> list[Examples]:
     return [(images[:first], targets[:first]), (images[first:], targets[first:]), test]
 
 
-def wanted_classes(raw: Raw, source: DataSource) -> list[int] | None:
+def wanted_classes(raw: Raw, source: Data) -> list[int] | None:
     """The numbers of the classes to keep, in their new order; None for all as they are.
 
     Raises:

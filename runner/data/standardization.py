@@ -10,7 +10,7 @@ def standardization(images: Tensor, maximum: int, kind: str) -> tuple[Tensor, Te
     Args:
         images: (n, channels, height, width), uint8 or float32.
         maximum: What a stored 1.0 is.
-        kind: none, global or per_feature; see `DataSource.standardize`.
+        kind: none, global or per_feature; see `Data.standardize`.
     """
     if kind == "none":
         return torch.tensor(1 / maximum), torch.tensor(0.0)

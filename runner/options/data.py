@@ -1,6 +1,6 @@
 """Which examples a network sees, and how: what all data sets have in common."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from runner.options.option import Count, Option
+from runner.options.registry import group
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,8 @@ class Raw:
     val_targets: "np.ndarray | None" = None
 
 
-class DataSource(Option, ABC):
+@group("data")
+class Data(Option):
     """What every data set can be asked for: which examples, and how a network sees them.
 
     Attributes:
@@ -111,7 +113,7 @@ class DataSource(Option, ABC):
 
     # train_size is 1 for one example and 1.0 for all: equal numbers to Python, not to the caches.
     def __eq__(self, other: Any) -> bool:
-        return isinstance(other, DataSource) and repr(self) == repr(other)
+        return isinstance(other, Data) and repr(self) == repr(other)
 
     def __hash__(self) -> int:
         return hash(repr(self))

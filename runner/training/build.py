@@ -18,8 +18,10 @@ from runner.options.architectures import Architecture, Shape
 from runner.options.layers import BatchNorm, Dropout, layers
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
+from runner.training.facts import facts_of
 from runner.training.lightning import LightningEnvironment, pl
 from runner.training.module import RunsModule
+from runner.training.objective import Penalty
 from runner.training.run import Run, tensors_of
 
 # Of Lightning's advice, what does not apply: batches are slices of tensors in memory.
@@ -32,7 +34,7 @@ def prepare(configs: Iterable[Config]) -> None:
 
     Raises:
         DataError: A data file is missing or damaged.
-        ConfigError: A batch is larger than the training set, or too small to be normalised, or there is
+        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, or there is
             no GPU to take.
     """
     problems: dict[str, None] = {}
@@ -50,6 +52,7 @@ def prepare(configs: Iterable[Config]) -> None:
             ] = None
             continue
         size, count = batch_size_of(config, data), len(data.train)
+        problems |= dict.fromkeys(config.task.misfits(facts_of(config.data), config.loss))
         if size > count:
             problems[
                 f"batch_size.size={size}: the training set has {count} examples;"
@@ -112,7 +115,8 @@ def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> 
 def build_run(config: Config) -> Run:
     """A run before its first step. All of it follows from the seed."""
     data = examples.load(config.data)
-    network = config.architecture.build(data.shape, data.classes, config.regularizer)
+    outputs = config.task.num_outputs(facts_of(config.data))
+    network = config.architecture.build(data.shape, outputs, config.regularizer)
     initialize(network, config)
     return Run(
         seed=config.seed,
@@ -155,11 +159,20 @@ def build_module(
     return RunsModule(
         runs=runs,
         template=template(configs, data).to(device),
+        task=config.task,
         loss=config.loss,
         data=data,
+        facts=facts_of(config.data),
         batch_size=batch_size_of(config, data),
         precision=precision,
+        penalty=penalty_of(config.regularizer),
     )
+
+
+def penalty_of(regularizer: Regularizer) -> Penalty | None:
+    """The regularizer's further term of the cost, if it has one."""
+    has_one = type(regularizer).penalty is not Regularizer.penalty
+    return regularizer.penalty if has_one else None  # type: ignore[return-value]
 
 
 def batch_size_of(config: Config, data: examples.Dataset) -> int:
@@ -174,7 +187,8 @@ def template(configs: Sequence[Config], data: examples.Dataset) -> nn.Module:
         for key in ("dropout", "dropout_input")
     }
     regularizer = configs[0].regularizer.model_copy(update=rates)
-    return configs[0].architecture.build(data.shape, data.classes, regularizer)
+    outputs = configs[0].task.num_outputs(facts_of(configs[0].data))
+    return configs[0].architecture.build(data.shape, outputs, regularizer)
 
 
 @cache

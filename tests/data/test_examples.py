@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -22,22 +22,22 @@ from runner.data.examples import (
     slices,
 )
 from runner.data.files import bundled
-from runner.data.sets import Data
 from runner.data.splits import divided
 from runner.data.standardization import standardization
 from runner.data.tables import read_digits
 from runner.errors import DataError
-from runner.options.data import DataSource, Raw
+from runner.options.data import Data, Raw
+from runner.options.registry import ByName
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 FILES = sorted((REPOSITORY / "conf" / "data").glob("*.yaml"))
 
 
-def data(name: str = "digits", **settings: Any) -> DataSource:
+def data(name: str = "digits", **settings: Any) -> Data:
     """conf/data/<name>.yaml with some settings replaced."""
     values = yaml.safe_load((REPOSITORY / "conf" / "data" / f"{name}.yaml").read_text())
-    found: DataSource = TypeAdapter(Data).validate_python(values | settings)
+    found: Data = TypeAdapter(Annotated[Data, ByName("data")]).validate_python(values | settings)
     return found
 
 

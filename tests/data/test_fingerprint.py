@@ -4,7 +4,7 @@ import gzip
 import os
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -14,9 +14,9 @@ from test_files import SHARED, idx, mnist_files, pixels, put
 from runner.data import examples, files, fingerprint
 from runner.data.fingerprint import combined, computed, forget
 from runner.data.fingerprint import fingerprint as of
-from runner.data.sets import Data
 from runner.errors import DataError
-from runner.options.data import DataSource
+from runner.options.data import Data
+from runner.options.registry import ByName
 
 COMMON = {
     "classes": None, "val_size": 2, "train_size": 1.0, "standardize": "none", "augment": "none",
@@ -24,12 +24,12 @@ COMMON = {
 TABLE = "a,b,y\n" + "".join(f"{n},{n % 7},{n % 2}\n" for n in range(40))
 
 
-def source(**settings: Any) -> DataSource:
-    found: DataSource = TypeAdapter(Data).validate_python(COMMON | settings)
+def source(**settings: Any) -> Data:
+    found: Data = TypeAdapter(Annotated[Data, ByName("data")]).validate_python(COMMON | settings)
     return found
 
 
-def table(path: Path, text: str = TABLE) -> DataSource:
+def table(path: Path, text: str = TABLE) -> Data:
     path.write_text(text)
     return source(
         name="csv", path=str(path), target="y", target_kind="classes", header="auto", delimiter="auto",
@@ -37,7 +37,7 @@ def table(path: Path, text: str = TABLE) -> DataSource:
     )  # fmt: skip
 
 
-def mnist(root: Path | None = None) -> DataSource:
+def mnist(root: Path | None = None) -> Data:
     return source(name="mnist", root=None if root is None else str(root))
 
 

@@ -19,7 +19,7 @@ from runner.command.compose import composing
 from runner.config.schema import Config
 from runner.data import examples
 from runner.data.examples import crop_flip, epoch_crops, epoch_order
-from runner.options.data import DataSource
+from runner.options.data import Data
 from runner.options.layers import Dropout, weights
 from runner.options.optimizers import Momentum
 from runner.options.schedules import factor
@@ -244,7 +244,7 @@ def stop() -> None:
     raise StopIteration
 
 
-def augmented(config: Config) -> DataSource:
+def augmented(config: Config) -> Data:
     return config.data.model_copy(update={"augment": "crop_flip"})
 
 
