@@ -6,14 +6,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
-from runner.data.refusals import unexpected
+from runner.data.refusals import shortened, unexpected
 from runner.options.data import Raw
 
-MAX_BYTES = 1 << 32  # of images, which stay in memory
+MAX_BYTES = 1 << 32  # of a data set, which stays in memory
+LONGEST_NAME = 100  # of a class
 BYTES, AS_THEY_ARE = 255, 1  # what a stored 1.0 is: of pixels of a byte, of other numbers
 
 Array = npt.NDArray[Any]
+
+
+def check_room(path: Path, size: int, remedy: str = "") -> None:
+    """Raises DataError for more bytes than may be, or can be, kept in memory."""
+    room = min(MAX_BYTES, psutil.virtual_memory().available)
+    if size > room:
+        raise unexpected(path, f"{size:,} bytes, unpacked", f"up to {room:,}{remedy}")
 
 
 def as_images(path: Path, name: str, x: Array, channels: str = "auto") -> Array:
@@ -61,7 +70,7 @@ def maximum_of(images: Array) -> int:
     return BYTES if images.dtype == np.uint8 else AS_THEY_ARE
 
 
-def checked(
+def consistent(
     path: Path, raw: Raw, terms: Sequence[str] = ("training", "testing", "validation")
 ) -> Raw:
     """A data set of several parts that fit together.
@@ -92,15 +101,58 @@ def checked(
                 "the same shape and type",
             )
     if raw.class_names is not None:
+        for name in raw.class_names:
+            if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+                found = f"a class named {shortened(name)}"
+                raise unexpected(
+                    path, found, f"up to {LONGEST_NAME} characters that can be printed"
+                )
         counts = np.bincount(targets, minlength=len(raw.class_names))
         if len(raw.class_names) < 2:
-            raise unexpected(path, f"one class, {raw.class_names[0]!r}", "two classes or more")
+            raise unexpected(
+                path, f"one class, {shortened(raw.class_names[0])}", "two classes or more"
+            )
         if not counts.all():
             missing = raw.class_names[int(np.argmin(counts))]
             raise unexpected(
-                path, f"class {missing!r} without examples for training", "some of each class"
+                path,
+                f"class {shortened(missing)} without examples for training",
+                "some of each class",
             )
     return raw
+
+
+def check(name: str, raw: Raw) -> None:
+    """Checks what a data set has read, which may be one of the user's own, before it is trained on.
+
+    Raises:
+        DataError: It is not what `Raw` promises.
+    """
+    pairs = [(raw.train_images, raw.train_targets), (raw.test_images, raw.test_targets)]
+    if raw.val_images is not None and raw.val_targets is not None:
+        pairs.append((raw.val_images, raw.val_targets))
+    kind, high = (np.float32, 0) if raw.class_names is None else (np.int64, len(raw.class_names))
+    for images, targets in pairs:
+        if (
+            images.ndim != 4
+            or images.dtype not in (np.uint8, np.float32)
+            or images.dtype != pairs[0][0].dtype
+            or images.shape[1:] != pairs[0][0].shape[1:]
+        ):
+            raise unexpected(
+                f"data={name}",
+                f"images of shape {images.shape} and type {images.dtype}",
+                "(n, channels, height, width), uint8 or float32, all alike",
+            )
+        if targets.shape != images.shape[:1] or targets.dtype != kind:
+            raise unexpected(
+                f"data={name}",
+                f"targets of shape {targets.shape} and type {targets.dtype}",
+                f"({len(images)},), {kind.__name__}",
+            )
+        if high and len(targets) and not 0 <= targets.min() <= targets.max() < high:
+            found = f"targets from {targets.min()} to {targets.max()}"
+            raise unexpected(f"data={name}", found, f"0 to {high - 1}: it has {high} class names")
 
 
 def _described(images: Array) -> str:

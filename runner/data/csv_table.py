@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from runner.data.arrays import Array
-from runner.data.refusals import unexpected
+from runner.data.refusals import listed, shortened, unexpected
 from runner.errors import DataError
 
 MAX_BYTES = 1_000_000_000
 LARGEST = float(np.finfo(np.float32).max)
-MAX_CELL = 30  # characters of one that are shown
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
 
 
@@ -40,7 +39,8 @@ class CsvTable:
         self.text = _text(path)
         first = next((line for line in self.text.splitlines() if line.strip()), "")
         self.delimiter = DELIMITERS.get(delimiter) or max(",;\t", key=first.count)
-        line, head = next(self._rows(), (0, []))
+        line, row = next(self._rows(), (0, []))
+        head = [cell.strip() for cell in row]
         if not head:
             raise unexpected(path, "no rows", "a row for each example")
         named = header is True or (header == "auto" and not any(map(is_number, head)))
@@ -59,7 +59,7 @@ class CsvTable:
         Raises:
             DataError: There is no such column, or nothing beside it.
         """
-        known = ", ".join(map(shortened, self.names[:12])) + (", ..." if self.width > 12 else "")
+        known = listed(self.names)
         if target is None:
             raise DataError(
                 "data.target: not given; it names the column to be predicted\n"
@@ -73,7 +73,7 @@ class CsvTable:
         if isinstance(target, int) and target <= self.width:
             return target - 1
         close = get_close_matches(str(target), self.names, n=1, cutoff=0.6)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        hint = f" (did you mean {shortened(close[0])}?)" if close else ""
         if self.columns is None and not close:
             hint = "; no header was found (data.header=true if there is one)"
         found = f"no column {shortened(str(target))}{hint}"
@@ -88,7 +88,7 @@ class CsvTable:
         numbers, cells, lines = array("d"), [], []
         others = [name for at, name in enumerate(self.names) if at != target]
         for line, row in self._examples():
-            cell = row.pop(target)
+            cell = row.pop(target).strip()
             if not cell:
                 raise self._unexpected(line, cell, self.names[target])
             cells.append(cell)
@@ -138,12 +138,13 @@ class CsvTable:
         try:
             for row in reader:
                 if row and (len(row) > 1 or row[0].strip()):
-                    yield line, [cell.strip() for cell in row]
+                    yield line, row
                 line = reader.line_num + 1
         except csv.Error as error:
             raise unexpected(f"{self.path}:{line}", str(error), "rows of cells") from None
 
     def _unexpected(self, line: int, cell: str, column: str) -> DataError:
+        cell = cell.strip()
         found = f"{shortened(cell)} in" if cell else "nothing in"
         where = f"column {shortened(column)}"
         return unexpected(
@@ -173,7 +174,3 @@ def is_number(cell: str) -> bool:
         return math.isfinite(float(cell))
     except ValueError:
         return False
-
-
-def shortened(cell: str) -> str:
-    return repr(cell if len(cell) <= MAX_CELL else f"{cell[:MAX_CELL]}...")

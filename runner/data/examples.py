@@ -1,18 +1,18 @@
 """Data sets as tensors in memory, their splits, and the batches of an epoch by (seed, epoch) alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from runner.data.arrays import check
 from runner.data.fingerprint import computed, fingerprint
 from runner.data.resplit import resplit
-from runner.data.splits import part
+from runner.data.splits import divided, kept, subset, wanted_classes
 from runner.errors import DataError
-from runner.options.data import Data, Raw, class_numbers
+from runner.options.data import Data, Raw
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import Tensor
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SHARED_READ = {
     "classes": None, "val_size": None, "train_size": 1.0, "standardize": "none", "augment": "none",
 }  # fmt: skip
-TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -160,31 +159,32 @@ def load(source: Data) -> Dataset:
 
 @cache
 def _load(source: Data, of: str) -> Dataset:
+    import torch
+
+    from runner.data.standardization import standardization
+
     raw = _read(source.model_copy(update=SHARED_READ), of)
     if source.split_seed is not None and not source.divides:
         raw = resplit(raw, source.split_seed)
-    try:
-        wanted = (
-            source.classes and raw.class_names and class_numbers(source.classes, raw.class_names)
-        )
-    except ValueError as error:
-        raise DataError(f"data.classes={list(source.classes or ())}: {error}") from None
-    if source.classes and raw.class_names is None:
-        raise DataError(
-            f"data.classes={list(source.classes)}: the targets of these data are values"
-        )
-    train, val, test = (_keep(*pair, wanted or []) for pair in divided(raw, source))
-    train = _subset(train, source.train_size, raw.class_names is not None)
-    for name, split in (("training", train), ("validation", val), ("test", test)):
-        if len(split) == 0:
-            raise DataError(f"data.classes={list(source.classes or ())} leaves no {name} examples")
-    if source.augment == "crop_flip" and train.images.shape[2:] == (1, 1):
+    names, wanted = raw.class_names, wanted_classes(raw, source)
+    train, val, test = (kept(part, wanted) for part in divided(raw, source))
+    train = subset(train, source.train_size, names is not None)
+    for term, (_, targets) in (("training", train), ("validation", val), ("test", test)):
+        if len(targets) == 0:
+            raise DataError(f"data.classes={list(source.classes or ())} leaves no {term} examples")
+    images = torch.from_numpy(train[0])
+    if source.augment == "crop_flip" and images.shape[2:] == (1, 1):
         raise DataError("data.augment=crop_flip: these data are no images; data.augment=none")
-    scale, shift = _standardization(train.images, raw.maximum, source.standardize)
-    names = raw.class_names and tuple(
-        raw.class_names[number] for number in wanted or range(len(raw.class_names))
+    scale, shift = standardization(images, raw.maximum, source.standardize)
+    return Dataset(
+        train=Split(images, torch.from_numpy(train[1])),
+        val=Split(*map(torch.from_numpy, val)),
+        test=Split(*map(torch.from_numpy, test)),
+        class_names=names if names is None or wanted is None else tuple(names[n] for n in wanted),
+        scale=scale,
+        shift=shift,
+        augment=source.augment == "crop_flip",
     )
-    return Dataset(train, val, test, names, scale, shift, augment=source.augment == "crop_flip")
 
 
 @cache
@@ -198,89 +198,5 @@ def _read(source: Data, of: str) -> Raw:
         raise DataError(
             f"data.name={source.name} {places}: changed while it was read; run it again"
         )
+    check(source.name, raw)
     return raw
-
-
-def divided(raw: Raw, source: Data) -> "list[tuple[np.ndarray, np.ndarray]]":
-    """Images and targets for training, validation and testing.
-
-    Raises:
-        DataError: `val_size` leaves nothing to train on, or the data have validation examples of their own.
-    """
-    images, targets, size = raw.train_images, raw.train_targets, source.val_size
-    n = len(targets)
-    test = raw.test_images, raw.test_targets
-    if raw.val_images is not None and raw.val_targets is not None:
-        if size is not None:
-            raise DataError(
-                f"data.val_size={size}: the data have {len(raw.val_targets)} validation examples of"
-                " their own; data.val_size=null takes them"
-            )
-        return [(images, targets), (raw.val_images, raw.val_targets), test]
-    count = part(TENTH if size is None else size, n)
-    if count >= n:
-        raise DataError(
-            f"data.val_size={size} leaves no training examples: {source.name} has {n} for"
-            " training and validation"
-        )
-    first = n - count
-    return [(images[:first], targets[:first]), (images[first:], targets[first:]), test]
-
-
-def _keep(images: "np.ndarray", targets: "np.ndarray", wanted: Sequence[int]) -> Split:
-    """The examples of the wanted classes, renumbered from 0; all where none is named."""
-    import torch
-
-    x, y = torch.from_numpy(images), torch.from_numpy(targets)
-    if not wanted:
-        return Split(x, y)
-    matches = y[:, None] == torch.tensor(wanted)
-    kept = matches.any(dim=1)
-    return Split(x[kept], matches[kept].int().argmax(dim=1))
-
-
-def _subset(train: Split, size: float, of_classes: bool) -> Split:
-    """The first `size` examples (a number, or a fraction if not an integer), classes in turns."""
-    import torch
-
-    count = part(size, len(train))
-    if count >= len(train):
-        if isinstance(size, int) and count > len(train):
-            raise DataError(
-                f"data.train_size={size}: only {len(train)} examples are left to train on"
-            )
-        return train
-    rank = torch.zeros_like(train.targets)
-    if of_classes:
-        for label in range(int(train.targets.max()) + 1):
-            of_class = train.targets == label
-            rank[of_class] = torch.arange(int(of_class.sum()))
-    first = torch.argsort(rank, stable=True)[:count]
-    return Split(train.images[first], train.targets[first])
-
-
-def _standardization(images: "Tensor", maximum: int, kind: str) -> "tuple[Tensor, Tensor]":
-    """Scale and shift, from the training images (n, channels, height, width) alone."""
-    import torch
-
-    if kind == "none":
-        return torch.tensor(1 / maximum), torch.tensor(0.0)
-    # Floats are summed as distances from the first one: what never changes then has no spread at all.
-    origin = torch.zeros((), dtype=torch.float64)
-    if images.dtype != torch.uint8:
-        origin = images[0].double() if kind == "per_feature" else images[0].double().mean()
-    total = torch.zeros(images.shape[1:], dtype=torch.float64)
-    squares = total.clone()
-    # In pieces: a float64 copy of all of MNIST would fill 380 MB.
-    for piece in images.split(1000):
-        distances = piece.double() - origin
-        total += distances.sum(dim=0)
-        squares += distances.square().sum(dim=0)
-    # Divided once, and so exact where a pixel never changes: its variance is 0, not 1e-14.
-    mean, square = total / len(images), squares / len(images)
-    if kind == "global":
-        mean, square = mean.mean(), square.mean()
-    std = (square - mean.square()).clamp(min=0).sqrt()
-    # A pixel that never changes has no spread to divide by: it becomes 0.
-    std = torch.where(std > 0, std, 1.0)
-    return (1 / std).float(), (-(mean + origin) / std).float()

@@ -101,7 +101,9 @@ def own(path: str | None, key: str, expected: str, folder: bool = False) -> Path
         mode = found.stat().st_mode
     except FileNotFoundError:
         raise unexpected(f"{key}={path}", _nothing_at(found), expected) from None
-    except (OSError, ValueError, RuntimeError) as error:
+    except RuntimeError:
+        raise unexpected(f"{key}={path}", "no such user", expected) from None
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise unexpected(f"{key}={path}", reason, expected) from None
     if not (stat.S_ISDIR if folder else stat.S_ISREG)(mode):

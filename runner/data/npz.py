@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from runner.data.arrays import MAX_BYTES, Array, as_images, checked, maximum_of
-from runner.data.refusals import unexpected
+from runner.data.arrays import Array, as_images, check_room, consistent, maximum_of
+from runner.data.refusals import listed, shortened, unexpected
 from runner.data.splits import spread
 from runner.errors import DataError
 from runner.options.data import Raw
@@ -65,7 +65,7 @@ def read_npz(path: Path, channels: str, target_kind: str, split_seed: int) -> Ra
         val_images=images.get("val"),
         val_targets=targets.get("val"),
     )
-    return checked(path, raw, ("x_train", "x_test", "x_val"))
+    return consistent(path, raw, ("x_train", "x_test", "x_val"))
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -74,9 +74,7 @@ def _arrays(path: Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             _check_names(path, names)
-            size = sum(member.file_size for member in archive.infolist())
-            if size > MAX_BYTES:
-                raise unexpected(path, f"{size:,} bytes, unpacked", f"up to {MAX_BYTES:,}")
+            check_room(path, sum(member.file_size for member in archive.infolist()))
             return {name: _array(archive, name) for name in names}
     except DataError:
         raise
@@ -90,7 +88,7 @@ def _check_names(path: Path, names: list[str]) -> None:
         if name not in (*REQUIRED, *OPTIONAL):
             close = get_close_matches(name, [*REQUIRED, *OPTIONAL], n=1, cutoff=0.6)
             hint = f" (meant as {close[0]}?)" if close else ""
-            raise unexpected(path, f"an array {name!r}{hint}", EXPECTED)
+            raise unexpected(path, f"an array {shortened(name)}{hint}", EXPECTED)
     missing = [name for name in REQUIRED if name not in names]
     if ("x_val" in names) != ("y_val" in names):
         missing.append("y_val" if "x_val" in names else "x_val")
@@ -194,9 +192,9 @@ def _numbers(path: Path, name: str, y: Array, names: tuple[str, ...] | None) -> 
         found = np.where((y >= 0) & (y < len(names)), y, -1).astype(np.int64)
     if (found < 0).any():
         at = int(np.argmin(found))
-        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise unexpected(
-            path, f"{name}[{at}] = {y[at]!s}", f"one of {len(names)} classes: {known}"
-            if y.dtype.kind == "U" else f"0 to {len(names) - 1}: there are {len(names)} classes"
-        )  # fmt: skip
+        if y.dtype.kind == "U":
+            shown, known = shortened(str(y[at])), f"one of {len(names)} classes: {listed(names)}"
+        else:
+            shown, known = str(y[at]), f"0 to {len(names) - 1}: there are {len(names)} classes"
+        raise unexpected(path, f"{name}[{at}] = {shown}", known)
     return found

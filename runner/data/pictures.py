@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from runner.data.arrays import BYTES, MAX_BYTES, Array, checked
+from runner.data.arrays import BYTES, Array, check_room, consistent
 from runner.data.picture_files import place_of
-from runner.data.refusals import unexpected
+from runner.data.refusals import listed, shortened, unexpected
 from runner.data.splits import part, spread
 from runner.errors import DataError
 from runner.options.data import Raw
@@ -22,7 +22,7 @@ FIFTH = 0.2
 GREY = ("1", "L", "LA")
 COLOR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 UNREADABLE = (
-    OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, zlib.error, Warning,
+    OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, zlib.error,
     Image.DecompressionBombError,
 )  # fmt: skip
 
@@ -52,12 +52,9 @@ def read_pictures(
     names = tuple(sorted({c for p, c in places.values() if p in (None, "train")}))
     for name, (_, class_name) in places.items():
         if class_name not in names:
-            raise unexpected(
-                files[name].parent,
-                f"class '{class_name}', which train/ lacks",
-                f"{', '.join(names[:10])}" + (", ..." if len(names) > 10 else ""),
-            )
-    images = _decoded(list(files.values()), size, color)
+            found = f"class {shortened(class_name)}, which train/ lacks"
+            raise unexpected(files[name].parent, found, listed(names))
+    images = _decoded(root, list(files.values()), size, color)
     targets = np.array([names.index(c) for _, c in places.values()], np.int64)
     parts = np.array([p or "" for p, _ in places.values()])
     if "train" in parts:
@@ -85,10 +82,10 @@ def read_pictures(
         val_images=images[val] if own else None,
         val_targets=targets[val] if own else None,
     )
-    return checked(Path(root), raw)
+    return consistent(Path(root), raw)
 
 
-def _decoded(paths: list[Path], size: tuple[int, int] | None, color: str) -> Array:
+def _decoded(root: str, paths: list[Path], size: tuple[int, int] | None, color: str) -> Array:
     """All pictures, (n, channels, height, width) uint8."""
     images: Array | None = None
     grey = color == "grey"
@@ -96,13 +93,8 @@ def _decoded(paths: list[Path], size: tuple[int, int] | None, color: str) -> Arr
         pixels = _pixels(path, size, color)
         if number == 0:
             first, grey = pixels.shape[:2], pixels.ndim == 2
-            needed = len(paths) * pixels.size
-            if needed > MAX_BYTES:
-                raise unexpected(
-                    path,
-                    f"{len(paths)} pictures of {_size(first)}: {needed:,} bytes",
-                    f"up to {MAX_BYTES:,}; data.size=[height, width] makes them smaller",
-                )
+            remedy = "; data.size=[height, width] makes the pictures smaller"
+            check_room(Path(root), len(paths) * pixels.size, remedy)
             images = np.empty((len(paths), *pixels.shape), np.uint8)
         assert images is not None
         if pixels.shape[:2] != first:
@@ -111,9 +103,8 @@ def _decoded(paths: list[Path], size: tuple[int, int] | None, color: str) -> Arr
                 _size(pixels.shape),
                 f"{_size(first)}, as {paths[0].name}; data.size=[height, width] brings all to one size",
             )
-        if (
-            grey and pixels.ndim == 3
-        ):  # the first one in color: what was grey so far becomes so, too
+        if grey and pixels.ndim == 3:  # the first one in color: those before become so, too
+            check_room(Path(root), 3 * images.size, remedy)
             images = np.repeat(images[..., None], 3, axis=3)
             grey = False
         elif not grey and pixels.ndim == 2:
@@ -131,7 +122,7 @@ def _pixels(path: Path, size: tuple[int, int] | None, color: str) -> Array:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"over {MAX_FILE_BYTES:,} bytes")
         with (
-            warnings.catch_warnings(action="error"),
+            warnings.catch_warnings(action="ignore"),  # such as of odd notes in a photograph
             Image.open(path, formats=("PNG", "JPEG")) as picture,
         ):
             if picture.width * picture.height > MAX_PIXELS:

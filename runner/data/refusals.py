@@ -1,10 +1,13 @@
 """What is said of a file that is not what its name says."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import DataError
 
 LONGEST_PATH = 200  # in a message
+LONGEST_TEXT = 30
+MOST_LISTED = 10
 
 
 def unexpected(path: Path | str, found: str, expected: str) -> DataError:
@@ -26,3 +29,14 @@ def start_of(content: bytes) -> str:
     if text.isprintable() and text:
         return f"starts with {text!r}"
     return f"starts with the bytes {start[:8].hex(' ')}" if start else "empty"
+
+
+def shortened(text: str) -> str:
+    """A text from a file, in quotes and one line."""
+    return repr(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}...")
+
+
+def listed(texts: Sequence[str]) -> str:
+    """The first texts of a list."""
+    more = ", ..." if len(texts) > MOST_LISTED else ""
+    return ", ".join(map(shortened, texts[:MOST_LISTED])) + more

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.data.arrays import AS_THEY_ARE, Array, checked
+from runner.data.arrays import AS_THEY_ARE, Array, consistent
 from runner.data.class_names import DIGITS
-from runner.data.csv_table import CsvTable, is_number, shortened
-from runner.data.refusals import unexpected
+from runner.data.csv_table import CsvTable, is_number
+from runner.data.refusals import listed, shortened, unexpected
 from runner.data.splits import part, spread
 from runner.errors import DataError
 from runner.options.data import Raw
@@ -65,18 +65,16 @@ def read_csv(
         return _split(path, x, y, names, FIFTH if test_size is None else test_size, split_seed)
     other = CsvTable(test_path, table.columns is not None, delimiter)
     if other.columns != table.columns or other.width != table.width:
-        found, expected = (", ".join(t.names[:8]) for t in (other, table))
+        found, expected = (listed(t.names) for t in (other, table))
         raise unexpected(test_path, f"columns {found}", f"those of {path.name}: {expected}")
     test_x, test_cells, lines = other.read(at)
     for line, cell in zip(lines, test_cells, strict=True):
         if names is not None and cell not in names:
-            known = ", ".join(names[:10])
-            raise unexpected(
-                f"{test_path}:{line}", f"class {shortened(cell)}", f"as in {path.name}: {known}"
-            )
+            found, expected = f"class {shortened(cell)}", f"as in {path.name}: {listed(names)}"
+            raise unexpected(f"{test_path}:{line}", found, expected)
     test_y = other.values(at) if names is None else _numbers(test_cells, names)
     order = spread(y, split_seed)
-    return checked(path, Raw(x[order], y[order], test_x, test_y, AS_THEY_ARE, names))
+    return consistent(path, Raw(x[order], y[order], test_x, test_y, AS_THEY_ARE, names))
 
 
 def _split(
@@ -95,7 +93,7 @@ def _split(
             f"data.test_size={test_size} leaves nothing to train on: {path} has {len(order)} rows"
         )
     test, train = order[:count], order[count:]
-    return checked(path, Raw(x[train], y[train], x[test], y[test], AS_THEY_ARE, names))
+    return consistent(path, Raw(x[train], y[train], x[test], y[test], AS_THEY_ARE, names))
 
 
 def _features(rows: Array) -> Array:

@@ -10,19 +10,20 @@ import torch
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from runner.data.arrays import check
 from runner.data.examples import (
     Dataset,
     Split,
-    _standardization,
     batch,
     crop_flip,
-    divided,
     epoch_crops,
     epoch_order,
     load,
     slices,
 )
 from runner.data.files import bundled
+from runner.data.splits import divided
+from runner.data.standardization import standardization
 from runner.data.tables import read_digits
 from runner.errors import DataError
 from runner.options.data import Data, Raw
@@ -133,6 +134,27 @@ def test_validation_examples() -> None:
         divided(own, data("iris", val_size=3))
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train_images": np.zeros((20, 2), np.float32)}, "images of shape (20, 2)"),
+        ({"test_images": np.zeros((20, 2, 1, 2), np.float32)}, "images of shape (20, 2, 1, 2)"),
+        ({"test_images": np.zeros((20, 2, 1, 1))}, "float64"),
+        ({"train_targets": np.arange(19)}, "targets of shape (19,)"),
+        ({"train_targets": np.arange(20) / 2}, "float64"),
+        ({"test_targets": np.arange(20) - 1}, "from -1 to 18"),
+        ({"class_names": None}, "int64"),
+    ],
+)
+def test_what_a_data_set_reads_is_checked(changed: dict[str, Any], said: str) -> None:
+    x, y = np.zeros((20, 2, 1, 1), np.float32), np.arange(20) % 2
+    raw = Raw(x, y, x, y, 1, ("a", "b"))
+    check("mine", raw)
+    with pytest.raises(DataError) as caught:
+        check("mine", replace(raw, **changed))
+    assert str(caught.value).startswith("data=mine\n") and said in str(caught.value)
+
+
 def test_features_that_are_no_bytes() -> None:
     """Stored as float32 and left as they are; inputs are a copy, not the data changed in place."""
     dataset = load(data("iris", standardize="per_feature"))
@@ -152,7 +174,7 @@ def test_features_that_are_no_bytes() -> None:
 @pytest.mark.parametrize("kind", ["per_feature", "global"])
 def test_a_feature_that_never_changes_becomes_0(value: float, kind: str) -> None:
     images = torch.full((70, 1, 1, 1), value)
-    scale, shift = _standardization(images, 1, kind)
+    scale, shift = standardization(images, 1, kind)
     assert (images * scale + shift).abs().max() == 0
 
 
@@ -173,7 +195,7 @@ def test_train_size_takes_classes_in_turns(size: float, n: int) -> None:
         assert sorted(subset.targets.tolist()) == list(range(10))
 
 
-def test_standardization() -> None:
+def teststandardization() -> None:
     plain = load(data(train_size=500))
     x = plain.train.images.numpy() / 16
     np.testing.assert_allclose(plain.inputs(plain.train.images), x, rtol=1e-6)
@@ -198,7 +220,7 @@ def test_standardization() -> None:
 def test_a_pixel_that_never_changes_becomes_0(value: int) -> None:
     """Whatever its value and the number of examples: rounding must not give it a spread."""
     images = torch.full((7001, 1, 1, 1), value, dtype=torch.uint8)
-    scale, shift = _standardization(images, 255, "per_feature")
+    scale, shift = standardization(images, 255, "per_feature")
     assert (scale.item(), shift.item()) == (1, -value)
 
 
@@ -313,7 +335,7 @@ def test_slices() -> None:
 def test_spread_of_z_on_mnist(kind: str, std: float) -> None:
     """z = wᵀx with w ~ N(0, 1) has standard deviation √(n_in·E[x²]): 28 = √784 where E[x²] = 1."""
     images = load(data("mnist", root=str(SHARED))).train.images[:2000]
-    scale, shift = _standardization(images, 255, kind)
+    scale, shift = standardization(images, 255, kind)
     x = (images * scale + shift).flatten(1)
     w = torch.randn(784, 200, generator=torch.Generator().manual_seed(0))
     assert (x @ w).std().item() == pytest.approx(std, rel=0.04)

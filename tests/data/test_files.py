@@ -21,7 +21,7 @@ import pytest
 
 from runner.data import files as datasets
 from runner.data import origins
-from runner.data.files import bundled, load_raw
+from runner.data.files import bundled, load_raw, own
 from runner.data.tables import read_digits
 from runner.errors import DataError
 
@@ -382,6 +382,32 @@ def test_a_root_that_is_none(case: str, tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(DataError) as caught:
         load_raw("mnist", root)
     check_message(caught.value, said)
+    assert len(str(caught.value)) < 400 and str(caught.value).replace("\n", "").isprintable()
+
+
+NO_PATHS = {
+    **{case: (path, said) for case, (path, said) in NO_ROOTS.items() if "folder" not in said},
+    "missing": ("absent.npz", "no such file or folder in /"),
+    "an escape sequence": ("\x1b]52;c;eA==\a", "no such file or folder"),
+    "a link to nothing": ("dangling", "a link to nothing"),
+    "a link to itself": ("loop", "Too many levels of symbolic links"),
+    "a folder": ("folder", "a folder"),
+    "a pipe": ("pipe", "a pipe or device"),
+    "below a file": ("file/x.npz", "Not a directory"),
+}
+
+
+@pytest.mark.parametrize("case", NO_PATHS)
+def test_a_path_of_the_users_that_is_none(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dangling_link(tmp_path / "dangling"), looping_link(tmp_path / "loop")
+    pipe(tmp_path / "pipe"), no_folder(tmp_path / "file"), (tmp_path / "folder").mkdir()
+    path, said = NO_PATHS[case]
+    with pytest.raises(DataError) as caught:
+        own(path, "data.path", "an .npz file")
+    check_message(caught.value, "data.path=", said, "expected: an .npz file")
     assert len(str(caught.value)) < 400 and str(caught.value).replace("\n", "").isprintable()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runner.data import arrays
 from runner.data.npz import read_npz
 from runner.errors import DataError
 
@@ -114,9 +115,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a class that training lacks": ({"y_test": Y + 1}, "y_test[2] = 3"),
     "a name that training lacks": (
         {"y_train": np.array(["a", "b", "c"])[Y], "y_test": np.array(["a", "b", "d"])[Y]},
-        "y_test[2] = d",
+        "y_test[2] = 'd'",
     ),
     "an empty class": ({"class_names": np.array(list("abcd"))}, "class 'd' without examples"),
+    "a name of two lines": (
+        {"class_names": np.array(["a", "b", "c\nd\x1b[31m"])},
+        r"'c\nd\x1b[31m'",
+    ),
+    "a long name": ({"class_names": np.array(["a", "b", "c" * 101])}, "up to 100 characters"),
     "a name twice": ({"class_names": np.array(["a", "a", "b"])}, "the same one twice"),
     "numbers as names": ({"class_names": np.arange(3)}, "class_names of type int64"),
 }
@@ -178,7 +184,17 @@ def test_forged_archives(tmp_path: Path, case: str) -> None:
     check(caught.value, path, found)
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its directory tells how large it is, or lies."""
+    big = zipfile.ZipInfo("x_train.npy")
+    with zipfile.ZipFile(tmp_path / "big.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("y_train.npy", "x_test.npy", "y_test.npy"):
+            file.writestr(name, GOOD[name])
+        with file.open(big, "w", force_zip64=True) as member:
+            member.write(bytes(1 << 20))
+    monkeypatch.setattr(arrays, "MAX_BYTES", 1 << 20)
+    with pytest.raises(DataError, match=r"1,0\d\d,\d\d\d bytes, unpacked"):
+        read(tmp_path / "big.npz")
     path = archive(tmp_path / "my.npz", GOOD)
     content = bytearray(path.read_bytes())
     at = content.rindex(b"x_train.npy") - 46 + 24  # the unpacked size in the archive's directory

@@ -1,4 +1,4 @@
-"""What docs/data.md shows, run as it stands there; and that other bytes are another run."""
+"""What docs/data.md shows, and whatever else is shown with its files, run as it stands there; and that other bytes are another run."""
 
 import re
 import shlex
@@ -10,9 +10,12 @@ from conftest import Command
 
 from runner.runs.folder import RunFolder
 
-PAGE = Path(__file__).parents[2].joinpath("docs", "data.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 CODE = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
-LINES = re.findall(r"^    python -m runner (.*data\.path=.*)$", PAGE, re.MULTILINE)
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+LINE = re.compile(r"^(?: {4})?python -m runner (.*data\.path=.*)$", re.MULTILINE)
+LINES = [line for page in PAGES for line in LINE.findall(page.read_text(encoding="utf-8"))]
 QUICK = ["epochs=1", "batch_size.size=10", "trainer.progress=false"]
 
 
@@ -31,7 +34,7 @@ def run(command: Command, *words: str) -> tuple[RunFolder, bool]:
 
 
 def test_every_example_runs(made: Command) -> None:
-    assert len(LINES) == 6
+    assert len(LINES) >= 6
     for line in LINES:
         code, out, err = made(*shlex.split(line), *QUICK)
         assert (code, err) == (0, "") and "outputs" in out, line

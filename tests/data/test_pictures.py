@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runner.data import arrays
 from runner.data.picture_files import pictures_in
 from runner.data.pictures import read_pictures
 from runner.errors import DataError
@@ -90,6 +91,16 @@ def test_colors(tmp_path: Path) -> None:
         for expected in (*pixels, np.repeat(grey[..., None], 3, axis=2)):
             assert expected.transpose(2, 0, 1).tobytes() in found
     assert grey.tobytes() in images("grey")  # type: ignore[comparison-overlap]
+
+
+def test_a_palette_with_transparency(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            image = Image.new("P", (3, 2), 1)
+            image.putpalette([0, 0, 0, 10, 20, 30])
+            image.save(tmp_path / name / f"{number}.png", transparency=b"\x00\x80")
+    assert read(tmp_path).train_images[0, :, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_sizes(tmp_path: Path) -> None:
@@ -214,6 +225,12 @@ def test_refused(tmp_path: Path, case: str) -> None:
 def test_a_size_for_testing_beside_a_folder_for_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.test_size=0.3.*test_size=null"):
         read(folder(tmp_path), test_size=0.3)
+
+
+def test_more_than_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MAX_BYTES", 12 * 20 - 1)
+    with pytest.raises(DataError, match=r"(?s)found: 240 bytes.*up to 239; data.size="):
+        read(folder(tmp_path))
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

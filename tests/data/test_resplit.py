@@ -1,7 +1,7 @@
 import numpy as np
 
-from runner.options.data import Raw
 from runner.data.resplit import resplit
+from runner.options.data import Raw
 
 N, TEST = 30, 10
 IMAGES = np.arange(N, dtype=np.uint8).reshape(N, 1, 1, 1)

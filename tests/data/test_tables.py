@@ -178,7 +178,7 @@ def test_refused(tmp_path: Path, case: str) -> None:
     ("test", "found"),
     [
         (HEAD + "1,2,maybe\n", "test.csv:2\n  found: class 'maybe'"),
-        ("a,c,y\n" + BODY, "columns a, c, y"),
+        ("a,c,y\n" + BODY, "columns 'a', 'c', 'y'"),
         (BODY, "test.csv"),
     ],
 )
