@@ -77,9 +77,10 @@ class Run:
 
     @property
     def predictions(self) -> "dict[str, np.ndarray]":
-        """What the run says of the test split: probabilities (n, classes) and labels (n,), by name."""
-        probabilities, labels = self._files.predictions()
-        return {"probabilities": probabilities, "labels": labels}
+        """What the run says of the test split by name: probabilities (n, classes), labels (n,), class_names, ..."""
+        from runner.runs.predictions import read_arrays  # imports numpy
+
+        return read_arrays(self.folder / "predictions.npz")
 
     def network(self) -> "nn.Module":
         """The trained network in eval mode: from raw images (n, channels, height, width) to probabilities.

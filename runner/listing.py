@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.command.outcome import exit_code
-from runner.command.terminal import as_csv, err, number, out, percent
+from runner.command.terminal import as_csv, err, out
 from runner.config.mistakes import nearest
 from runner.config.schema import Config
 from runner.errors import ConfigError, DataError
 from runner.foreign import for_terminal
+from runner.options.tasks import Metric, all_metrics
 from runner.runs.folder import OUTPUTS
 from runner.runs.listing import DAMAGED, Row, row_of, run_at, runs_in
 
@@ -26,8 +27,6 @@ SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)")
-SMALLER_IS_BETTER = re.compile(r"loss|error|mse|mae")
-SHARE = re.compile(r"accuracy|error")
 ABOUT_THE_RUN = ("run", "folder", "config_hash", "status", "reason", "name")
 MOST_SETTINGS = 6  # that vary, in the table; their values stand in the folders' names, too
 
@@ -145,7 +144,7 @@ def as_value(text: str) -> Any:
 def in_order(rows: Sequence[Row], key: str) -> list[Row]:
     """Settings ascending, metrics with the best first, runs without the value last."""
     having = [row for row in rows if row.get(key) is not None]
-    down = "/" in key and not SMALLER_IS_BETTER.search(key)
+    down = "/" in key and metric(key).higher_is_better
     numeric = all(isinstance(row[key], (int, float)) for row in having)
     having.sort(key=lambda row: row[key] if numeric else str(row[key]), reverse=down)
     return having + [row for row in rows if row.get(key) is None]
@@ -179,9 +178,12 @@ def cell(row: Row, key: str) -> str:
     value = row.get(key)
     if value is None or isinstance(value, (str, bool)):
         return "–" if value is None else str(value).lower() if isinstance(value, bool) else value
-    if "/" in key and SHARE.search(key):
-        return percent(value)
-    return str(value) if isinstance(value, int) else number(value)
+    return str(value) if isinstance(value, int) else metric(key).shown(value)
+
+
+def metric(key: str) -> Metric:
+    """What a number of a run is, by the last part of its name."""
+    return all_metrics().get(key.rpartition("/")[2], Metric(key))
 
 
 def change(one: Row, other: Row, key: str) -> str:
@@ -191,8 +193,7 @@ def change(one: Row, other: Row, key: str) -> str:
         return ""
     assert a is not None
     assert b is not None
-    share = "/" in key and SHARE.search(key)
-    return f"{b - a:+.2%}" if share else f"{b - a:+.4g}"
+    return f"{b - a:+.2%}" if metric(key).percent else f"{b - a:+.4g}"
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

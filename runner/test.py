@@ -55,7 +55,7 @@ def tell_test(run: Path, words: Sequence[str], config_dirs: Sequence[str]) -> No
     from runner.training.trained import trained_network
 
     network, data = trained_network(folder), load(config.data)
-    found = evaluate(network, data)
+    found = evaluate(network, data, config.seed)
     noted = folder.result or {}
     lines = [["", "here", "in the run", "difference"]]
     lines += [[key, cell(found, key), cell(noted, key), change(noted, found, key)] for key in found]

@@ -1,11 +1,13 @@
-"""Networks: from images of shape (batch, channels, height, width) to logits (batch, classes)."""
+"""Networks: from images of shape (batch, channels, height, width) to outputs (batch, outputs), before any activation."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from runner.options.option import Counts, Option, Positive
+from runner.options.registry import group, option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,25 +19,45 @@ Shape = tuple[int, int, int]  # channels, height, width
 NonEmpty = Annotated[Counts, Field(min_length=1)]
 
 
-class Network(Option):
-    """What an architecture says of itself: its `num_layers` with weights, and what it cannot honour."""
+@group("architecture")
+class Architecture(Option):
+    """What all architectures have.
+
+    Attributes:
+        hidden: The widths of the fully connected hidden layers.
+        activation: The hidden units' g.
+        classifies: Whether its last layer is made for classes and for nothing else.
+    """
+
+    classifies: ClassVar[bool] = False
+
+    name: str
+    hidden: Counts
+    activation: Activation
+
+    @property
+    @abstractmethod
+    def num_layers(self) -> int:
+        """How many layers have weights."""
+
+    @abstractmethod
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
+        """The network: from images (batch, *shape) to outputs (batch, outputs), before any activation."""
 
     def problems(self, regularizer: "Regularizer") -> Iterator[str]:
         """The settings that the network cannot honour, in words."""
         yield from ()
 
 
-class MLP(Network):
+@option("architecture")
+class MLP(Architecture):
     """A fully connected network.
 
     Attributes:
         hidden: The widths of its hidden layers; none makes it (multinomial) logistic regression.
-        activation: The hidden units' g.
     """
 
     name: Literal["mlp"]
-    hidden: Counts
-    activation: Activation
 
     @property
     def num_layers(self) -> int:
@@ -47,7 +69,7 @@ class MLP(Network):
             for key in (key for key, value in given.items() if value):
                 yield f"regularizer.{key} needs hidden layers; architecture.hidden is []"
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder
@@ -59,29 +81,26 @@ class MLP(Network):
             nn.Flatten(),
             *build.input_dropout(),
             *build.fully_connected(inputs, self.hidden),
-            build.output((inputs, *self.hidden)[-1], classes),
+            build.output((inputs, *self.hidden)[-1], outputs),
         )
 
 
-class ConvNet(Network):
+@option("architecture")
+class ConvNet(Architecture):
     """3×3 convolutions, each followed by 2×2 max-pooling, then fully connected layers.
 
     Attributes:
         channels: The channels of each convolution. Each halves height and width, down to 1.
-        hidden: The widths of the fully connected hidden layers.
-        activation: The hidden units' g.
     """
 
     name: Literal["convnet"]
     channels: NonEmpty
-    hidden: Counts
-    activation: Activation
 
     @property
     def num_layers(self) -> int:
         return len(self.channels) + len(self.hidden) + 1
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder
@@ -101,11 +120,12 @@ class ConvNet(Network):
             *convolutions,
             nn.Flatten(),
             *build.fully_connected(inputs, self.hidden),
-            build.output((inputs, *self.hidden)[-1], classes),
+            build.output((inputs, *self.hidden)[-1], outputs),
         )
 
 
-class NIN(Network):
+@option("architecture")
+class NIN(Architecture):
     """Network in Network: three mlpconv blocks (a convolution and two 1×1 convolutions) and a head.
 
     Blocks 5×5/192-160-96, 5×5/192-192-192 and 3×3/192-192-classes; after each of the first two 3×3
@@ -120,6 +140,7 @@ class NIN(Network):
         activation: g after each convolution, also the last.
     """
 
+    classifies = True
     name: Literal["nin"]
     head: Literal["fc", "fc_dropout", "gap"]
     width: Positive
@@ -134,7 +155,7 @@ class NIN(Network):
         if self.head == "fc_dropout" and not regularizer.dropout:
             yield "architecture.head=fc_dropout needs regularizer.dropout above 0"
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder, Dropout, GlobalAverage
@@ -152,14 +173,11 @@ class NIN(Network):
             build.convolution(a, a, kernel=1, pool=nn.MaxPool2d(3, 2, ceil_mode=True), end=True),
             build.convolution(a, a, kernel=3),
             build.convolution(a, a, kernel=1),
-            build.convolution(a, classes, kernel=1),
+            build.convolution(a, outputs, kernel=1),
         )
         if self.head == "gap":
             return maps.append(GlobalAverage())
         maps.append(nn.Flatten())
         if self.head == "fc_dropout":
             maps.append(Dropout(regularizer.dropout))
-        return maps.append(build.output(classes * (height // 4) * (width // 4), classes))
-
-
-Architecture = Annotated[MLP | ConvNet | NIN, Field(discriminator="name")]
+        return maps.append(build.output(outputs * (height // 4) * (width // 4), outputs))

@@ -2,16 +2,22 @@
 
 import torch
 
-from runner.data.examples import Dataset
+from runner.data.examples import Dataset, slices
 from runner.data.inputs import Inputs
 from runner.errors import DataError
-from runner.training.metrics import loss_and_accuracy, named
+from runner.training.metrics import named
+from runner.training.noise import Noise
 from runner.training.trained import BATCH, TrainedNetwork
 
 
 @torch.inference_mode()
-def evaluate(network: TrainedNetwork, data: Dataset) -> dict[str, float]:
+def evaluate(network: TrainedNetwork, data: Dataset, seed: int) -> dict[str, float]:
     """The metrics of a network on the test split of a data set, by name.
+
+    Args:
+        network: Of a run.
+        data: Its own, or others.
+        seed: Of the run: the noise of a task that corrupts inputs follows from it.
 
     Raises:
         DataError: The data have another shape or other classes than those it was trained on.
@@ -20,9 +26,17 @@ def evaluate(network: TrainedNetwork, data: Dataset) -> dict[str, float]:
     for own, other in zip(known, found, strict=True):
         if own != other:
             raise DataError(f"the network was trained on {own}, these data have {other}")
-    logits = torch.cat([network.outputs(part) for part in data.test.images.split(BATCH)])
-    measured = loss_and_accuracy(network.loss, logits[None], data.test.targets)
-    return named("test", *measured[:, 0].tolist())
+    task, loss, facts, test = network.task, network.loss, network.facts, data.test
+    noise = Noise([seed], data.shape, torch.device("cpu")) if task.draws else None
+    kept = []
+    for part in slices(len(test), BATCH):
+        numbers = torch.arange(part.start, part.stop)[None]
+        drawn = noise.of(numbers, fixed=True)[0] if noise else None
+        scaled = network.scaled(test.images[part])
+        inputs, targets = task.examples(scaled, test.targets[part], drawn, facts)
+        kept.append(task.kept(loss, network.network(inputs)[None], targets))
+    measured = task.measure(loss, torch.cat(kept, dim=1).float(), test.targets, facts)
+    return named("test", task, measured[:, 0].tolist())
 
 
 def described(inputs: Inputs) -> list[str]:
