@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.command.outcome import exit_code
+from runner.command.outcome import add_plugin, exit_code
 from runner.command.terminal import out
 from runner.errors import DataError, one_line
 from runner.runs.folder import RunFolder
@@ -36,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pictures", nargs="+", type=Path, help="PNG, JPEG or others")
     parser.add_argument("--invert", action="store_true", help="black becomes white")
     parser.add_argument("--show", action="store_true", help="print what the network sees")
+    add_plugin(parser)
     options = parser.parse_args(arguments)
-    return exit_code(lambda: tell(options.run, options.pictures, options.invert, options.show))
+    return exit_code(
+        lambda: tell(options.run, options.pictures, options.invert, options.show), options.plugin
+    )
 
 
 def tell(run: Path, pictures: Sequence[Path], invert: bool, show: bool) -> None:
