@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runner.api import Run, load, results, train
-    from runner.config.schema import option
     from runner.options.option import Option
+    from runner.options.registry import option
 
 __version__ = "0.2.0"
 __all__ = ["Option", "Run", "load", "option", "results", "train"]
 
-# What `import runner` offers, and where it stands: imported when it is asked for.
+# Imported when they are used: `import runner` takes a moment.
 PUBLIC = {
     "Option": "runner.options.option",
     "option": "runner.config.schema",  # with the options of all groups
@@ -23,9 +23,9 @@ PUBLIC = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in PUBLIC:
-        return getattr(import_module(PUBLIC[name]), name)
-    raise AttributeError(f"module 'runner' has no attribute '{name}'")
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'runner' has no attribute '{name}'")
+    return getattr(import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -80,16 +80,16 @@ class Run:
 
     @property
     def predictions(self) -> "dict[str, np.ndarray]":
-        """What the run says of the test split by name: probabilities (n, classes), labels (n,), class_names, ..."""
+        """What the run says of the test split, by name: probabilities (n, classes) and labels (n,), for classes."""
         from runner.runs.predictions import read_arrays  # imports numpy
 
         return read_arrays(self.folder / "predictions.npz")
 
     def network(self) -> "nn.Module":
-        """The trained network in eval mode: from raw images (n, channels, height, width) to probabilities.
+        """The trained network in eval mode: from raw images (n, channels, height, width) to what its task says.
 
-        It scales images by itself: they are in the units of the data set, uint8 or float. `.outputs(images)` gives
-        the logits before the probabilities, `.network` is the bare network, `.inputs` what it takes.
+        That is probabilities (n, classes), values (n,) or images. It scales images by itself: they are in the units of
+        the data set, uint8 or float. `.outputs(images)` gives the outputs before any activation, `.network` is the bare network, `.inputs` what it takes.
         """
         from runner.training.trained import trained_network  # imports torch
 
@@ -97,7 +97,7 @@ class Run:
             return trained_network(self._files)
 
     def predict(self, images: Any) -> "np.ndarray":
-        """Probabilities (n, classes) of raw images, in the units of the data set; nothing is scaled before.
+        """Probabilities (n, classes), values (n,) or reconstructions of raw images, in the units of the data set; nothing is scaled before.
 
         Args:
             images: An array, tensor or list: (n, channels, height, width), (n, height, width) where there is one

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.command.outcome import add_plugin, exit_code
-from runner.command.terminal import as_csv, err, out
+from runner.command.terminal import as_csv, err, in_words, metric_of, out
 from runner.config.mistakes import nearest
 from runner.config.schema import Config
 from runner.errors import ConfigError, DataError
 from runner.foreign import for_terminal
-from runner.options.tasks import Metric, all_metrics
 from runner.runs.folder import OUTPUTS
 from runner.runs.listing import UNREADABLE, Row, row_of, run_at, runs_in
 
@@ -147,7 +146,7 @@ def as_value(text: str) -> Any:
 def in_order(rows: Sequence[Row], key: str) -> list[Row]:
     """Settings ascending, metrics with the best first, runs without the value last."""
     having = [row for row in rows if row.get(key) is not None]
-    down = "/" in key and metric(key).higher_is_better
+    down = "/" in key and metric_of(key).higher_is_better
     numeric = all(isinstance(row[key], (int, float)) for row in having)
     having.sort(key=lambda row: row[key] if numeric else str(row[key]), reverse=down)
     return having + [row for row in rows if row.get(key) is None]
@@ -181,12 +180,7 @@ def cell(row: Row, key: str) -> str:
     value = row.get(key)
     if value is None or isinstance(value, (str, bool)):
         return "–" if value is None else str(value).lower() if isinstance(value, bool) else value
-    return str(value) if isinstance(value, int) else metric(key).shown(value)
-
-
-def metric(key: str) -> Metric:
-    """What a number of a run is, by the last part of its name."""
-    return all_metrics().get(key.rpartition("/")[2], Metric(key))
+    return str(value) if isinstance(value, int) else in_words(key, value)
 
 
 def change(one: Row, other: Row, key: str) -> str:
@@ -196,7 +190,8 @@ def change(one: Row, other: Row, key: str) -> str:
         return ""
     assert a is not None
     assert b is not None
-    return f"{b - a:+.2%}" if metric(key).percent else f"{b - a:+.4g}"
+    share = metric_of(key).percent
+    return f"{b - a:+.2%}" if share else f"{b - a:+.4g}"
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

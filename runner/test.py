@@ -55,10 +55,11 @@ def tell_test(run: Path, words: Sequence[str], config_dirs: Sequence[str]) -> No
     config = with_other_data(folder, words, config_dirs)
     from runner.data.examples import load  # these import torch
     from runner.training.evaluation import evaluate
+    from runner.training.facts import facts_of
     from runner.training.trained import trained_network
 
     network, data = trained_network(folder), load(config.data)
-    found = evaluate(network, data, config.seed)
+    found = evaluate(network, data, facts_of(config.data), config.seed)
     noted = folder.result or {}
     lines = [["", "here", "in the run", "difference"]]
     lines += [[key, cell(found, key), cell(noted, key), change(noted, found, key)] for key in found]

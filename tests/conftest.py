@@ -1,5 +1,7 @@
+import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +9,7 @@ import pytest
 
 from runner.__main__ import main
 from runner.interrupts import SIGNALS
+from runner.runs.folder import RunFolder
 
 
 class Finished(NamedTuple):
@@ -61,3 +64,36 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "architecture.channels=[4]", "regularizer=batch_norm_dropout",
         )  # fmt: skip
     return home
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished run and one that was killed in its third epoch, each in a folder of its own."""
+    from folders import WORDS
+    from processes import at_step, run  # both import this module
+
+    roots = {name: tmp_path_factory.mktemp(name) for name in ("finished", "killed")}
+    assert run(roots["finished"], *WORDS).code == 0
+    assert run(roots["killed"], *WORDS, fault=partial(at_step, 6)).code == -9
+    return roots
+
+
+@pytest.fixture
+def place(tmp_path: Path, runs: dict[str, Path]) -> Callable[[str], RunFolder]:
+    """Puts one of them into this test's working directory."""
+
+    def put(name: str) -> RunFolder:
+        shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
+        shutil.copytree(runs[name] / "outputs", tmp_path / "outputs")
+        (path,) = (tmp_path / "outputs/runs").glob("*-*")
+        return RunFolder(path)
+
+    return put
+
+
+@pytest.fixture
+def finished(
+    place: Callable[[str], RunFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> RunFolder:
+    monkeypatch.chdir(tmp_path)
+    return place("finished")

@@ -7,9 +7,11 @@
 """
 
 import argparse
+import io
 import logging
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,12 +29,14 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from runner.command.completion import script
 from runner.command.overrides import apply
 from runner.command.permitted import LAUNCHERS, NOT_FROM_YAML, changed_key, is_hydra, problem_with
 from runner.command.yaml_files import PACKAGE_HEADER, Source
-from runner.errors import ConfigError, summary
+from runner.errors import ConfigError, one_line, summary
+from runner.foreign import for_terminal
 from runner.options.registry import defaults_of, plugged_in
 
 
@@ -187,6 +191,13 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
     Raises:
         ConfigError: There is no such thing to print.
     """
+    with redirect_stdout(io.StringIO()) as said:
+        _show(flags, parser, words)
+    # Names of files and folders, and what stands in them, are foreign; only Hydra writes tabs.
+    sys.stdout.write("\t".join(map(for_terminal, said.getvalue().split("\t"))))
+
+
+def _show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list[str]) -> None:
     hydra = GlobalHydra.instance().hydra
     assert hydra
     flags.overrides = words
@@ -204,8 +215,8 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
         else:
             with logging_restored():  # --info logs to the screen
                 hydra.show_info(flags.info, "config", words)
-    except (ValueError, KeyError) as error:  # of --shell-completion
-        raise ConfigError([str(error).splitlines()[0]]) from None
+    except (ValueError, KeyError, YAMLError) as error:  # of --shell-completion
+        raise ConfigError([one_line(error)]) from None
 
 
 def _check_package(loader: ConfigLoader, flags: argparse.Namespace, words: list[str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import DataError
+from runner.options.tasks import Facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,26 +21,34 @@ class Inputs:
     """The images that a network was trained on, in the units of its data set.
 
     Attributes:
-        shape: Channels, height, width.
+        facts: What its task knew of the data: shape, classes, ranges.
         scale, shift: A stored image becomes the network's input by image·scale + shift; float32, of shape ()
             or (channels, height, width).
-        class_names: None where the targets are values.
         black, white: The values that stand for a picture's darkest and brightest.
         mean: Of all values.
         bytes: Whether images are stored as uint8.
     """
 
-    shape: tuple[int, int, int]
+    facts: Facts
     scale: "Tensor"
     shift: "Tensor"
-    class_names: tuple[str, ...] | None
     black: float
     white: float
     mean: float
     bytes: bool
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.facts.shape
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """None where the targets are values."""
+        return self.facts.class_names
+
     @classmethod
-    def of(cls, data: "Dataset") -> "Inputs":
+    def of(cls, data: "Dataset", facts: Facts) -> "Inputs":
         """Those of the networks that are trained on a data set."""
         import torch
 
@@ -47,10 +56,9 @@ class Inputs:
         values, bytes = images.float(), images.dtype == torch.uint8
         low, high = values.min().item(), values.max().item()
         return cls(
-            shape=data.shape,
+            facts=facts,
             scale=data.scale.cpu(),
             shift=data.shift.cpu(),
-            class_names=data.class_names,
             black=0.0 if bytes else low,
             white=255.0 if bytes and high > BYTE else high,
             mean=values.mean().item(),
@@ -69,7 +77,7 @@ class Inputs:
             DataError: It is something else.
         """
         try:
-            found = cls(**values)
+            found = cls(**{**values, "facts": Facts(**values["facts"])})
             problem = found._problem()
         except Exception as error:  # whatever a forged checkpoint holds
             problem = f"{type(error).__name__}: {error}"
@@ -92,6 +100,8 @@ class Inputs:
             self.class_names and all(isinstance(name, str) for name in self.class_names)
         ):
             return f"class_names {self.class_names!r}"
-        if not all(abs(v) < float("inf") for v in (self.black, self.white, self.mean)):
-            return "black, white or mean are not finite"
+        facts = self.facts
+        ends = (facts.low, facts.high, facts.mean, facts.spread)
+        if not all(abs(v) < float("inf") for v in (self.black, self.white, self.mean, *ends)):
+            return "a range or a mean is not finite"
         return None

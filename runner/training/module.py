@@ -7,7 +7,6 @@ an example from which its task measures, S steps of an epoch.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -350,7 +349,6 @@ class RunsModule(pl.LightningModule):
                 "state_dict": state_dict,
                 "optimizer_states": [{"state": state}],
                 "inputs": self.inputs,
-                "facts": asdict(self.facts),
             }
             for run, state_dict, state in zip(
                 self.runs, weights, self.updates.states(), strict=True
@@ -360,7 +358,7 @@ class RunsModule(pl.LightningModule):
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """What the networks take, as it stands in a checkpoint."""
-        return Inputs.of(self.data).saved()
+        return Inputs.of(self.data, self.facts).saved()
 
     def _settings(self, values: list[float]) -> Tensor | None:
         """A setting of each run, (runs,); None where it is 0 in all of them."""

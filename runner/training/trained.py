@@ -3,7 +3,6 @@
 Reading one changes no file, and needs no data set where the checkpoint says what the network takes.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from runner.data import examples
 from runner.data.inputs import Inputs
 from runner.errors import DataError, one_line
 from runner.options.losses import Loss
-from runner.options.tasks import Facts, Task
+from runner.options.tasks import Task
 from runner.runs.folder import RunFolder
 from runner.training.facts import facts_of
 
@@ -29,36 +28,32 @@ class TrainedNetwork(nn.Module):
         network: From inputs (n, channels, height, width) to outputs (n, outputs).
         task, loss: Say what the outputs stand for.
         inputs: The images that it was trained on.
-        facts: What the task knows of them.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(
-        self, network: nn.Module, task: Task, loss: Loss, inputs: Inputs, facts: Facts
-    ) -> None:
+    def __init__(self, network: nn.Module, task: Task, loss: Loss, inputs: Inputs) -> None:
         super().__init__()
         self.network = network
         self.task = task
         self.loss = loss
         self.inputs = inputs
-        self.facts = facts
         self.register_buffer("scale", inputs.scale)
         self.register_buffer("shift", inputs.shift)
 
     def scaled(self, images: Tensor) -> Tensor:
-        """Inputs of images (n, channels, height, width) in the units of the data set."""
+        """What the bare network gets of images (n, channels, height, width) in the units of the data set."""
         return images.float() * self.scale + self.shift
 
     def outputs(self, images: Tensor) -> Tensor:
-        """Outputs (n, outputs), logits of a classifier, of images in the units of the data set."""
+        """Of such images what the network puts out before any activation, (n, outputs)."""
         outputs: Tensor = self.network(self.scaled(images))
         return outputs
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the task answers to images in the units of the data set: probabilities (n, classes), ..."""
-        return self.task.answers(self.loss, self.outputs(images), self.facts)
+        """Of such images what the task says: probabilities (n, classes), values (n,) or images."""
+        return self.task.answers(self.loss, self.outputs(images), self.inputs.facts)
 
 
 def trained_network(folder: RunFolder) -> TrainedNetwork:
@@ -77,43 +72,25 @@ def trained_network(folder: RunFolder) -> TrainedNetwork:
     best = config.select == "best"
     try:
         inputs = inputs_of(checkpoint, config)
-        facts = facts_in(checkpoint, config)
-        outputs = config.task.num_outputs(facts)
+        outputs = config.task.num_outputs(inputs.facts)
         network = config.architecture.build(inputs.shape, outputs, config.regularizer)
         network.load_state_dict((checkpoint["best"] if best else checkpoint)["state_dict"])
     except (KeyError, RuntimeError, TypeError, DataError) as error:
         where = folder.checkpoints.path / "last.ckpt"
         raise DataError(f"{where}: not of the run in config.yaml: {one_line(error)}") from None
-    return TrainedNetwork(network, config.task, config.loss, inputs, facts).eval()
+    return TrainedNetwork(network, config.task, config.loss, inputs).eval()
 
 
 def inputs_of(checkpoint: dict[str, Any], config: Config) -> Inputs:
     """What a network takes; for a checkpoint of version 0.2 or older read off its data set."""
     if "inputs" in checkpoint:
         return Inputs.read(checkpoint["inputs"])
-    return Inputs.of(examples.load(config.data))
-
-
-def facts_in(checkpoint: dict[str, Any], config: Config) -> Facts:
-    """What the task of a run knows of its data; for a checkpoint of version 0.2 or older read off the data set.
-
-    Raises:
-        DataError: It is something else.
-    """
-    if "facts" not in checkpoint:
-        return facts_of(config.data)
-    facts, inputs = Facts(**checkpoint["facts"]), inputs_of(checkpoint, config)
-    numbers = (facts.low, facts.high, facts.mean, facts.spread)
-    if (facts.shape, facts.class_names) != (inputs.shape, inputs.class_names):
-        raise DataError("facts: of other data than inputs")
-    if not all(isinstance(number, float) and math.isfinite(number) for number in numbers):
-        raise DataError(f"facts: {numbers}")
-    return facts
+    return Inputs.of(examples.load(config.data), facts_of(config.data))
 
 
 @torch.inference_mode()
 def predict(network: TrainedNetwork, images: Any) -> np.ndarray:
-    """What a network answers to raw images, float32, probabilities (n, classes) of a classifier; see `as_images` for what these may be."""
+    """What a network says of raw images, float32; see `as_images` for what these may be."""
     batch = as_images(images, network.inputs)
     device = network.scale.device
     parts = [network(part.to(device)).cpu() for part in batch.split(BATCH)]
