@@ -9,7 +9,7 @@ runner.results("outputs")
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,15 @@ class Run:
 
     Args:
         folder: outputs/<name>/<run>, or a folder in which it is the only one.
+        plugin: Modules or .py files with options of your own.
 
     Raises:
         DataError: There is no such run; or, when something is read, a file is damaged.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, plugin: str | Sequence[str] = ()) -> None:
         self.folder = run_at(Path(folder))
+        self._plugin = plugin
         self._files = RunFolder(self.folder)
 
     def __repr__(self) -> str:
@@ -60,7 +62,8 @@ class Run:
     @property
     def config(self) -> Config:
         """All its settings: run.config.optimizer.lr."""
-        config = self._files.config()
+        with loaded(self._plugin):
+            config = self._files.config()
         if config is None:
             raise DataError(f"{self.folder}/config.yaml: missing")
         return config
@@ -78,7 +81,7 @@ class Run:
     @property
     def predictions(self) -> "dict[str, np.ndarray]":
         """What the run says of the test split, by name: probabilities (n, classes) and labels (n,), for classes."""
-        from runner.runs.predictions import read_arrays
+        from runner.runs.predictions import read_arrays  # imports numpy
 
         return read_arrays(self.folder / "predictions.npz")
 
@@ -90,7 +93,8 @@ class Run:
         """
         from runner.training.trained import trained_network  # imports torch
 
-        return trained_network(self._files)
+        with loaded(self._plugin):
+            return trained_network(self._files)
 
     def predict(self, images: Any) -> "np.ndarray":
         """Probabilities (n, classes), values (n,) or reconstructions of raw images, in the units of the data set; nothing is scaled before.
@@ -102,33 +106,39 @@ class Run:
         Raises:
             ValueError: They have another shape, or were scaled before.
         """
-        from runner.training.trained import predict, trained_network
+        from runner.training.trained import TrainedNetwork, predict
 
-        return predict(trained_network(self._files), images)
+        network = self.network()
+        assert isinstance(network, TrainedNetwork)
+        return predict(network, images)
 
 
-def load(folder: str | Path) -> Run:
+def load(folder: str | Path, plugin: str | Sequence[str] = ()) -> Run:
     """The run in a folder.
 
     Raises:
         DataError: There is none, or more than one.
     """
-    return Run(folder)
+    return Run(folder, plugin)
 
 
-def results(folder: str | Path = OUTPUTS) -> Any:
+def results(folder: str | Path = OUTPUTS, plugin: str | Sequence[str] = ()) -> Any:
     """A row for each run at or below a folder: status, settings by dotted key, final numbers by name.
 
-    A DataFrame, or a list of dictionaries without pandas. A damaged run has status "damaged" and the reason.
+    A DataFrame, or a list of dictionaries without pandas. A damaged run has status "unreadable" and the reason.
 
     Raises:
         DataError: There is no such folder.
     """
-    return as_frame([row_of(path) for path in runs_in(Path(folder))])
+    with loaded(plugin):
+        return as_frame([row_of(path) for path in runs_in(Path(folder))])
 
 
 def train(
-    *overrides: str, multirun: bool = False, config_dir: str | Path | Sequence[str | Path] = ()
+    *overrides: str,
+    multirun: bool = False,
+    config_dir: str | Path | Sequence[str | Path] = (),
+    plugin: str | Sequence[str] = (),
 ) -> list[Run]:
     """Trains what the same words on the command line would, below outputs/ in the working directory.
 
@@ -138,6 +148,7 @@ def train(
         overrides: As on the command line: "optimizer=adam", "optimizer.lr=0.001,0.01", "+experiment=adam_bn".
         multirun: Trains every combination of several values.
         config_dir: Folders of your own YAML files.
+        plugin: Modules or .py files with options of your own.
 
     Returns:
         The runs in the order of their values; of a study those that its claims compare.
@@ -158,12 +169,12 @@ def train(
     given = [config_dir] if isinstance(config_dir, (str, Path)) else config_dir
     folders = folders_of([str(folder) for folder in given])
     try:
-        with interruptible(), composing(folders):
+        with interruptible(), loaded(plugin), composing(folders):
             request = read_request(overrides, folders, multirun)
             train_and_tell(request)
     except Stopped as stopped:
-        raise RunError(str(stopped), trained(request)) from None
-    runs = trained(request)
+        raise RunError(str(stopped), trained(request, plugin)) from None
+    runs = trained(request, plugin)
     failed = [run for run in runs if run.status not in FINISHED]
     if failed:
         lines = [f"{run.folder}: {run.status}: {run.reason}" for run in failed]
@@ -171,7 +182,14 @@ def train(
     return runs
 
 
-def trained(request: "Request") -> list[Run]:
+def loaded(plugin: str | Sequence[str]) -> AbstractContextManager[None]:
+    """A block in which there are the options of plugins."""
+    from runner.command.plugins import plugins
+
+    return plugins([plugin] if isinstance(plugin, str) else plugin)
+
+
+def trained(request: "Request", plugin: str | Sequence[str]) -> list[Run]:
     """The runs of a request that have been started; of a study the final ones."""
     folders = [job.folder for job in request.jobs]
     if request.jobs[0].config.study:
@@ -182,7 +200,7 @@ def trained(request: "Request") -> list[Run]:
             arm.runs[seed] for seed in evidence.study.seed_list for arm in evidence.arms.values()
         ]
         folders = [evidence.folder_of(run).path for run in dict.fromkeys(runs)]
-    return [Run(folder) for folder in folders if is_run(folder)]
+    return [Run(folder, plugin) for folder in folders if is_run(folder)]
 
 
 def as_frame(rows: list[dict[str, Any]]) -> Any:

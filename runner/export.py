@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.command.outcome import exit_code
+from runner.command.outcome import add_plugin, exit_code
 from runner.command.terminal import out
 from runner.errors import ConfigError
 from runner.runs.files import write_atomically
@@ -37,10 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="a run's folder")
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="for ONNX Runtime and others")
     parser.add_argument("--torchscript", type=Path, metavar="FILE", help="for torch.jit.load")
+    add_plugin(parser)
     options = parser.parse_args(arguments)
     if not (options.onnx or options.torchscript):
         parser.error("--onnx FILE or --torchscript FILE, or both")
-    return exit_code(lambda: export(options.run, options.onnx, options.torchscript))
+    return exit_code(lambda: export(options.run, options.onnx, options.torchscript), options.plugin)
 
 
 def export(run: Path, onnx: Path | None, torchscript: Path | None) -> None:

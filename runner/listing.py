@@ -13,20 +13,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.command.outcome import exit_code
+from runner.command.outcome import add_plugin, exit_code
 from runner.command.terminal import as_csv, err, in_words, metric_of, out
 from runner.config.mistakes import nearest
 from runner.config.schema import Config
 from runner.errors import ConfigError, DataError
 from runner.foreign import for_terminal
 from runner.runs.folder import OUTPUTS
-from runner.runs.listing import DAMAGED, Row, row_of, run_at, runs_in
+from runner.runs.listing import UNREADABLE, Row, row_of, run_at, runs_in
 
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 CONDITION = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)")
-SMALLER_IS_BETTER = re.compile(r"loss|error|mse|mae")
 ABOUT_THE_RUN = ("run", "folder", "config_hash", "status", "reason", "name")
 MOST_SETTINGS = 6  # that vary, in the table; their values stand in the folders' names, too
 
@@ -46,10 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--diff", nargs=2, type=Path, metavar="RUN", help="what differs in two runs"
     )
+    add_plugin(parser)
     options = parser.parse_args(arguments)
     if options.diff:
-        return exit_code(lambda: tell_difference(*options.diff))
-    return exit_code(lambda: tell_runs(options.folder, options.where, options.sort, options.csv))
+        return exit_code(lambda: tell_difference(*options.diff), options.plugin)
+    return exit_code(
+        lambda: tell_runs(options.folder, options.where, options.sort, options.csv), options.plugin
+    )
 
 
 def tell_runs(folder: Path, conditions: Sequence[str], sort: str | None, as_file: bool) -> None:
@@ -144,7 +146,7 @@ def as_value(text: str) -> Any:
 def in_order(rows: Sequence[Row], key: str) -> list[Row]:
     """Settings ascending, metrics with the best first, runs without the value last."""
     having = [row for row in rows if row.get(key) is not None]
-    down = "/" in key and not SMALLER_IS_BETTER.search(key)
+    down = "/" in key and metric_of(key).higher_is_better
     numeric = all(isinstance(row[key], (int, float)) for row in having)
     having.sort(key=lambda row: row[key] if numeric else str(row[key]), reverse=down)
     return having + [row for row in rows if row.get(key) is None]
@@ -158,7 +160,7 @@ def table_columns(rows: Sequence[Row], sorted_by: str | None) -> list[str]:
         key
         for key in keys
         if is_setting(key)
-        and len({str(row.get(key)) for row in rows if row["status"] != DAMAGED}) > 1
+        and len({str(row.get(key)) for row in rows if row["status"] != UNREADABLE}) > 1
     ]
     extra = [sorted_by] if sorted_by else []
     shown = [*extra, *metrics, *(varying if len(varying) <= MOST_SETTINGS else [])]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.command.outcome import exit_code
+from runner.command.outcome import add_plugin, exit_code
 from runner.command.terminal import out
 from runner.errors import DataError, one_line
 from runner.runs.folder import RunFolder
@@ -36,15 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pictures", nargs="+", type=Path, help="PNG, JPEG or others")
     parser.add_argument("--invert", action="store_true", help="black becomes white")
     parser.add_argument("--show", action="store_true", help="print what the network sees")
+    add_plugin(parser)
     options = parser.parse_args(arguments)
-    return exit_code(lambda: tell(options.run, options.pictures, options.invert, options.show))
+    return exit_code(
+        lambda: tell(options.run, options.pictures, options.invert, options.show), options.plugin
+    )
 
 
 def tell(run: Path, pictures: Sequence[Path], invert: bool, show: bool) -> None:
     """Prints what the network of a run predicts for each picture.
 
     Raises:
-        DataError: The network takes no pictures or has no classes; or a file is no picture.
+        DataError: The network takes no pictures or answers with some; or a file is no picture.
     """
     folder = RunFolder(run_at(run))
     from runner.training.trained import predict, trained_network  # imports torch
@@ -56,14 +59,12 @@ def tell(run: Path, pictures: Sequence[Path], invert: bool, show: bool) -> None:
         raise DataError(
             f"{folder}: takes {channels}×{height}×{width} numbers, no pictures; in Python: run.predict"
         )
-    if inputs.class_names is None:
-        raise DataError(f"{folder}: predicts no classes; in Python: run.predict")
     for path in pictures:
         pixels, how = as_pixels(path, inputs, invert)
         out.print(f"{path}: {how}")
         if show and channels == 1:
             out.print("\n".join(drawn(pixels[0], inputs)))
-        for line in bars(predict(network, pixels[None])[0], inputs.class_names):
+        for line in in_words(predict(network, pixels[None])[0], inputs.class_names):
             out.print(line)
         if channels == 1 and not invert and is_negative(pixels, inputs):
             out.print(
@@ -112,6 +113,21 @@ def as_pixels(path: Path, inputs: "Inputs", invert: bool) -> "tuple[np.ndarray, 
     pixels = inputs.black + bytes_ * ((inputs.white - inputs.black) / 255)
     wanted = f"{width}×{height} {'grey' if channels == 1 else 'RGB'}"
     return pixels.astype(np.float32), f"{found}, seen as {wanted}{' inverted' if invert else ''}"
+
+
+def in_words(answer: "np.ndarray", names: Sequence[str] | None) -> Iterator[str]:
+    """What a network answers to a picture: a line for each class, or a value.
+
+    Raises:
+        DataError: It is a picture itself.
+    """
+    if answer.ndim > 1:
+        raise DataError("the network answers with an image; in Python: run.predict(images)")
+    if not answer.ndim:
+        yield f"  {answer:.6g}"
+    else:
+        assert names
+        yield from bars(answer, names)
 
 
 def bars(probabilities: "np.ndarray", names: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.command.compose import composing
 from runner.command.flags import folders_of
-from runner.command.outcome import exit_code
+from runner.command.outcome import add_plugin, exit_code
 from runner.command.overrides import expanded
 from runner.command.terminal import out
 from runner.config.schema import Config
@@ -37,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="other data: data=... data.<key>=...")
     told = "a folder of your own YAML files; again for another"
     parser.add_argument("--config-dir", "-cd", action="append", default=[], help=told)
+    add_plugin(parser)
     options = parser.parse_args(arguments)
-    return exit_code(lambda: tell_test(options.run, options.overrides, options.config_dir))
+    return exit_code(
+        lambda: tell_test(options.run, options.overrides, options.config_dir), options.plugin
+    )
 
 
 def tell_test(run: Path, words: Sequence[str], config_dirs: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import torch
 from conftest import TINY
 
 import runner
+from runner import test as testing
 from runner.data.examples import load as load_data
 from runner.errors import ConfigError, DataError, RunError
 from runner.training.module import RunsModule
@@ -109,7 +110,7 @@ def test_a_damaged_run_is_a_row(tmp_path: Path) -> None:
     run.mkdir()
     (run / "status.json").write_text("{")
     (row,) = runner.results(tmp_path).to_dict("records")
-    assert row["status"] == "damaged"
+    assert row["status"] == "unreadable"
     assert "status.json" in row["reason"]
 
 
@@ -198,6 +199,39 @@ def test_a_study_gives_the_runs_that_it_compares(
         (0, 0.01), (0, 0.1), (1, 0.01), (1, 0.1)
     ]  # fmt: skip
     assert (tmp_path / "outputs/pair/report.html").exists()
+
+
+PLUGIN = """
+from typing import Literal
+
+import runner
+from runner.options.optimizers import Momentum
+
+@runner.option("optimizer")
+class Heavy(Momentum):
+    \"\"\"Momentum by another name.\"\"\"
+
+    name: Literal["heavy"]
+    lr: float = 0.1
+    momentum: float = 0.9
+"""
+
+
+def test_options_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("heavy_ball.py").write_text(PLUGIN)
+    (run,) = runner.train(*TINY, "optimizer=heavy", plugin="heavy_ball")
+    assert run.config.optimizer.name == "heavy"
+    assert run.predict(np.zeros((1, 64))).shape == (1, 10)
+    with pytest.raises(DataError, match="--plugin heavy_ball"):
+        _ = runner.load(run.folder).config
+    assert runner.results()["status"][0] == "unreadable"
+    assert runner.results(plugin="heavy_ball")["optimizer.name"][0] == "heavy"
+    assert testing.main([str(run.folder), "--plugin", "heavy_ball"]) == 0
+    assert testing.main([str(run.folder)]) == 2
+    assert "--plugin heavy_ball" in capsys.readouterr().err
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

@@ -80,7 +80,7 @@ def test_a_damaged_run_is_listed_with_the_reason(tmp_path: Path, capsys: Screen)
         (tmp_path / name / "status.json").write_text(text)
     assert main([str(tmp_path), "--sort", "status"]) == 0
     told = capsys.readouterr()
-    assert "damaged" in told.out
+    assert "unreadable" in told.out
     assert "cut/status.json" in told.err
     assert "\x1b" not in told.out + told.err
 

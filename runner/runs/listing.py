@@ -1,4 +1,4 @@
-"""The runs in a folder, one row each: status, settings and numbers. A damaged run is a row, too."""
+"""The runs in a folder, one row each: status, settings and numbers. An unreadable run is a row, too."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from runner.runs.folder import OUTPUTS, RunFolder
 
 LEVELS = 2  # outputs/, the folder of a name, the folder of a run
 UNLISTED = ("study", "resume", "fail_fast")  # of the settings
-DAMAGED = "damaged"
+UNREADABLE = "unreadable"  # damaged, or with an option of a plugin that nobody has loaded
 
 Row = dict[str, Any]
 
@@ -68,7 +68,7 @@ def row_of(path: Path) -> Row:
             row |= settings_in(config.model_dump(mode="json"))
         row |= {key: value for key, value in numbers_in(folder.result or {}) if key not in row}
     except DataError as error:
-        row |= {"status": DAMAGED, "reason": one_line(error)}
+        row |= {"status": UNREADABLE, "reason": one_line(error)}
     return row
 
 

@@ -6,8 +6,12 @@ import torch
 from runner.data.inputs import Inputs
 from runner.errors import DataError
 
+FACTS: dict[str, Any] = {
+    "data": "mine", "shape": (1, 2, 2), "class_names": ("a", "b"), "low": 0.0, "high": 1.0, "mean": 0.5,
+    "spread": 0.5,
+}  # fmt: skip
 GOOD: dict[str, Any] = {
-    "shape": (1, 2, 2), "scale": torch.tensor(0.5), "shift": torch.zeros(1, 2, 2), "class_names": ("a", "b"),
+    "facts": FACTS, "scale": torch.tensor(0.5), "shift": torch.zeros(1, 2, 2),
     "black": 0.0, "white": 255.0, "mean": 30.0, "bytes": True,
 }  # fmt: skip
 
@@ -17,16 +21,19 @@ def test_what_is_saved_is_read() -> None:
     assert saved.keys() == GOOD.keys()
     assert all(torch.equal(saved[key], GOOD[key]) for key in ("scale", "shift"))
     assert all(saved[key] == GOOD[key] for key in GOOD if key not in ("scale", "shift"))
-    assert Inputs.read(GOOD | {"class_names": None}).class_names is None
+    assert Inputs.read(GOOD | {"facts": FACTS | {"class_names": None}}).class_names is None
 
 
 @pytest.mark.parametrize(
     "forged",
     [
-        {"shape": (1, 2)}, {"shape": (1, 2, -2)}, {"shape": (1, True, 2)}, {"shape": "abc"}, {"shape": None},
+        {"facts": FACTS | {"shape": (1, 2)}}, {"facts": FACTS | {"shape": (1, 2, -2)}},
+        {"facts": FACTS | {"shape": (1, True, 2)}}, {"facts": FACTS | {"shape": "abc"}},
+        {"facts": FACTS | {"shape": None}}, {"facts": FACTS | {"class_names": ()}},
+        {"facts": FACTS | {"class_names": (1, 2)}}, {"facts": FACTS | {"class_names": 3}},
+        {"facts": FACTS | {"high": float("nan")}}, {"facts": FACTS | {"spread": "x"}}, {"facts": {}}, {"facts": 1},
         {"scale": torch.zeros(3)}, {"scale": torch.tensor(1)}, {"scale": 1.0}, {"shift": torch.tensor(float("nan"))},
-        {"class_names": ()}, {"class_names": (1, 2)}, {"class_names": 3}, {"white": float("inf")}, {"mean": "x"},
-        {"another": 1},
+        {"white": float("inf")}, {"mean": "x"}, {"another": 1},
     ],
     ids=str,
 )  # fmt: skip
