@@ -274,7 +274,7 @@ class Classification(Task):
         worst = worst[confidence[worst] >= 0]
         if len(worst) and are_pictures(evaluated.facts.shape):
             captions = [
-                (f"said {names[predicted[i]]} {confidence[i]:.1%}", f"is {names[labels[i]]}")
+                (f"said {names[predicted[i]]} ({confidence[i]:.0%})", f"is {names[labels[i]]}")
                 for i in worst.tolist()
             ]
             found.pictures["mistakes"] = gallery(evaluated.images[worst].numpy(), captions)
