@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from runner.command import terminal
 from runner.command.compose import composing
 from runner.command.flags import Parser, folders_of
+from runner.command.help import group_help, help_text
 from runner.command.hydra_internals import show
+from runner.command.overrides import is_bare
 from runner.command.pending import train_pending
+from runner.command.plugins import plugins
 from runner.command.request import Request, read_request
 from runner.command.streams import lasting_streams
 from runner.errors import MISTAKES, ConfigError, Stopped
@@ -55,15 +58,22 @@ def obey(argv: Sequence[str]) -> int:
     parser = Parser()
     flags = parser.parse_args(argv)
     folders = folders_of(flags.config_dir)
-    with composing(folders):
+    with plugins(flags.plugin), composing(folders) as composer:
         if flags.hydra_help or flags.shell_completion:
             if flags.hydra_help and flags.overrides:
                 raise ConfigError(["--hydra-help stands alone; --help takes key=value"])
             show(flags, parser, flags.overrides)
             return 0
+        if flags.help and flags.overrides and all(map(is_bare, flags.overrides)):
+            print(group_help(composer, flags.overrides), end="")
+            return 0
         request = read_request(flags.overrides, folders, flags.multirun)
-        if flags.cfg or flags.help or flags.info:
-            show(flags, parser, list(request.jobs[0].overrides))
+        first = request.jobs[0]
+        if flags.help:
+            print(help_text(composer, first.overrides, first.config), end="")
+            return 0
+        if flags.cfg or flags.info:
+            show(flags, parser, list(first.overrides))
             return 0
         if flags.resolve or flags.package:
             raise ConfigError(["--resolve and --package belong to --cfg"])

@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog="python -m runner", add_help=False)
         self.add_argument("overrides", nargs="*", help="key=value, or a run's config.yaml")
         for names, told in (
-            (("--help", "-h"), "what there is to choose and to set"),
+            (("--help", "-h"), "what there is to choose and to set; of a group: --help optimizer"),
             (("--multirun", "-m"), "every combination of several values"),
             (("--resolve",), "with --cfg or --help: every ${key} by its value"),
             (("--hydra-help",), "Hydra's own help"),
@@ -37,12 +37,14 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--package", "-p", help="with --cfg: only this part of it")
         told = "a folder of your own YAML files; again for another"
         self.add_argument("--config-dir", "-cd", action="append", default=[], help=told)
+        told = "a module or .py file with options of your own; again for another"
+        self.add_argument("--plugin", action="append", default=[], metavar="MODULE", help=told)
         infos = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
         told = "what Hydra knows about a configuration"
         self.add_argument("--info", "-i", nargs="?", const="all", choices=infos, help=told)
 
     def error(self, message: str) -> NoReturn:
-        known = "--help --cfg --resolve --package --multirun (-m) --config-dir --info --hydra-help"
+        known = "--help --cfg --resolve --package --multirun (-m) --config-dir --plugin --info --hydra-help"
         raise ConfigError([f"{message}. Options: {known}; first options, then key=value"])
 
 

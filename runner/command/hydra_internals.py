@@ -2,7 +2,7 @@
 
 - ConfigRepository: the only place that every YAML file passes before Hydra reads it.
 - ConfigLoaderImpl: the only place that every composition passes, also that of --cfg, --info and --help.
-- Hydra's own show_cfg, show_info, app_help, hydra_help and shell_completion: what these options print. Hydra
+- Hydra's own show_cfg, show_info, hydra_help and shell_completion: what these options print. Hydra
   calls them only from hydra.main, which reads sys.argv and would run what it composes.
 """
 
@@ -32,6 +32,7 @@ from runner.command.overrides import apply
 from runner.command.permitted import LAUNCHERS, NOT_FROM_YAML, changed_key, is_hydra, problem_with
 from runner.command.yaml_files import PACKAGE_HEADER, Source
 from runner.errors import ConfigError, summary
+from runner.options.registry import defaults_of, plugged_in
 
 
 @contextmanager
@@ -43,12 +44,35 @@ def hydra_over(conf: Path, folders: Sequence[Path]) -> Iterator["Loader"]:
         for name, launcher in LAUNCHERS.items():
             node = {key: field.default for key, field in launcher.model_fields.items()}
             ConfigStore.instance().store(group="hydra/launcher", name=name, node=node)
+        options = _without_file(conf, folders)
+        for (group, name), node in options.items():
+            ConfigStore.instance().store(group=group, name=name, node=node)
         search_path = hydra.config_loader.get_search_path()
         for folder in folders:
             anchor = SearchPathQuery(provider="schema")
             search_path.prepend("command-line", f"file://{folder.absolute()}", anchor)
         hydra.config_loader = loader = Loader(search_path)
-        yield loader
+        try:
+            yield loader
+        finally:
+            for group, name in options:
+                del ConfigStore.instance().repo[group][f"{name}.yaml"]
+
+
+def _without_file(conf: Path, folders: Sequence[Path]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The defaults of those of the user's options, by group and name, that no YAML file has.
+
+    Raises:
+        ConfigError: The runner's own YAML files have one of that name.
+    """
+    found = {}
+    for group, name, kind in plugged_in():
+        if (conf / group / f"{name}.yaml").exists():
+            place = f"{group} {kind.__name__}: the runner has '{group}={name}' itself"
+            raise ConfigError([f"{place}; choose another name"])
+        if not any((folder / group / f"{name}.yaml").exists() for folder in folders):
+            found[group, name] = {**defaults_of(kind), "name": name}
+    return found
 
 
 class Files(ConfigRepository):
@@ -156,7 +180,7 @@ class Loader(ConfigLoaderImpl):
 
 
 def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list[str]) -> None:
-    """Prints what --help, --hydra-help, --cfg, --info or --shell-completion ask for.
+    """Prints what --hydra-help, --cfg, --info or --shell-completion ask for.
 
     Raises:
         ConfigError: There is no such thing to print.
@@ -169,8 +193,6 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
             hydra.hydra_help(None, parser, flags)
         elif flags.shell_completion:
             hydra.shell_completion("config", words)
-        elif flags.help:
-            hydra.app_help("config", parser, flags)
         elif flags.cfg:
             _check_package(hydra.config_loader, flags, words)
             hydra.show_cfg("config", words, flags.cfg, flags.package, flags.resolve)

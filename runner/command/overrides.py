@@ -1,6 +1,7 @@
 """Hydra's overrides (`key=value`, `++key=value`, `~key`): read, written and applied."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.command.interpolations import cut
 from runner.command.yaml_files import Source
+from runner.config.plugins import KEY, changed, missing, taken_out
 from runner.errors import ConfigError, summary
+from runner.foreign import for_terminal
 
 
 def written(override: Override) -> str:
@@ -28,6 +31,11 @@ def expanded(argument: str) -> list[str]:
     return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
 
 
+def is_bare(argument: str) -> bool:
+    """Whether an argument is only a word: the name of a group, for --help."""
+    return not set("=~/").intersection(argument) and not argument.endswith(".yaml")
+
+
 def _is_file(argument: str) -> bool:
     try:
         return Path(argument).is_file()
@@ -39,11 +47,20 @@ def _saved(path: Path) -> list[str]:
     """The overrides that make the configuration of a run's config.yaml."""
     source = Source(path)
     try:
-        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # whatever OmegaConf finds in it
         raise ConfigError([f"{source}: {summary(error)}"]) from None
     if not isinstance(values, dict):
         raise ConfigError([f"{source}: not a run's config.yaml"])
+    try:
+        records = taken_out(values)
+    except ValueError as error:
+        raise ConfigError([f"{source}:{source.line(KEY)}: {error}"]) from None
+    if problems := list(missing(values, records)):
+        raise ConfigError([f"{source}: {problem}" for problem in problems])
+    for change in changed(values, records):
+        told = f"{source}: {change}: it is trained as another run"
+        print(for_terminal(told), file=sys.stderr)
     odd = [key for key, _ in leaves(values) if not re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)*", key)]
     if odd:
         raise ConfigError([f"{source}: unknown key '{cut(key)}'" for key in odd])

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from runner.options.registry import OPTIONS, defaults_of
+
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
@@ -23,6 +25,8 @@ def default(key: str, choices: dict[str, str]) -> object:
     option = {**chosen(), **choices}.get(group)
     value: Any = _read(CONF / group / f"{option}.yaml" if rest else CONF / "config.yaml")
     value = value.get(group, value) if rest else value  # a file that chooses a loss, too, is global
+    if rest and not value and (kind := OPTIONS.get(group, {}).get(str(option))):
+        value = defaults_of(kind)  # an option that has no YAML file
     for part in (rest or group).split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

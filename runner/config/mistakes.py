@@ -1,12 +1,14 @@
 """What is wrong with a configuration, in the terms of whoever wrote it."""
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from runner.config.schema import Config
 from runner.options.option import Option
+from runner.options.registry import ByName, names_of
 
 
 def check(values: dict[str, Any]) -> Config | dict[str, str]:
@@ -47,10 +49,12 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
     if mistake["type"] == "missing":
         path.append(str(mistake["loc"][-1]))
     key = ".".join(path)
+    if mistake["type"] == "extra_forbidden" and key in ("plugin", "plugins"):
+        return key, f"unknown key '{key}'; a plugin is named on the command line: --plugin"
     if mistake["type"] == "extra_forbidden":
         return key, f"unknown key '{path[-1]}'{nearest_key(path, values, model)}"
     if mistake["type"] == "missing":
-        return key, f"the key '{key}' is missing"
+        return key, f"the key '{key}' is missing; {key}=... sets it"
     if mistake["type"] == "value_error":
         return key, str(mistake["ctx"]["error"])
     if mistake["type"] == "union_tag_invalid":
@@ -93,18 +97,17 @@ def _known_keys(values: dict[str, Any], model: type[Option]) -> list[str]:
     keys = []
     for group, field in model.model_fields.items():
         keys.append(group)
-        name = values.get(group, {}).get("name") if isinstance(values.get(group), dict) else None
-        for member in _models(field.annotation):
-            if len(_models(field.annotation)) == 1 or name in _names(member):
-                keys += [f"{group}.{key}" for key in member.model_fields]
+        given = values.get(group)
+        option = option_of(field, given.get("name", "") if isinstance(given, dict) else "")
+        keys += [f"{group}.{key}" for key in (option.model_fields if option else ())]
     return keys
 
 
-def _models(annotation: Any) -> list[type[Option]]:
-    members = getattr(annotation, "__args__", (annotation,))
-    return [m for m in members if isinstance(m, type) and issubclass(m, Option)]
-
-
-def _names(model: type[Option]) -> tuple[str, ...]:
-    field = model.model_fields.get("name")
-    return getattr(field.annotation, "__args__", ()) if field else ()
+def option_of(field: FieldInfo, name: object) -> type[Option] | None:
+    """The class of the options that a field takes: the one of that name where it takes several."""
+    for marker in field.metadata:
+        if isinstance(marker, ByName):
+            return marker.members().get(str(name))
+    kinds = [k for k in (*get_args(field.annotation), field.annotation) if isinstance(k, type)]
+    options = [k for k in kinds if issubclass(k, Option)]
+    return next((k for k in options if len(options) == 1 or name in names_of(k)), None)

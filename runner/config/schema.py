@@ -6,28 +6,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from runner.config.plugins import recorded
 from runner.config.study import Study
+from runner.data import sets as sets  # registers them
+from runner.data.fingerprint import fingerprint
 from runner.options.architectures import Architecture
 from runner.options.data import Data
+from runner.options.diagnostics import Diagnostics
 from runner.options.inits import Init
 from runner.options.losses import Loss
-from runner.options.optimizers import Optimizer
+from runner.options.optimizers import UpdateRule
 from runner.options.option import Count, NonNegative, Option
+from runner.options.registry import ByName, Source, sources_of
+from runner.options.registry import option as option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
-from runner.options.tasks import AnyTask, Classification
+from runner.options.tasks import Classification, Task
 
 
 class BatchSize(Option):
-    """How many examples go into one step: a number, or full for all of them."""
+    """How many examples go into one step: a number, or full for all of them.
+
+    Attributes:
+        size: The number, or full.
+    """
 
     size: Count | Literal["full"]
-
-
-class Diagnostics(Option):
-    """Statistics and histograms of every layer after each epoch."""
-
-    layers: bool
 
 
 class Trainer(Option):
@@ -63,6 +67,18 @@ class Config(Option):
         select: Which weights are tested: the last, or the best by the task's criterion on validation.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
+        study: What is compared, and what is expected of it; null for a single run.
+        data: Which examples a network sees, and how.
+        task: What is learnt, and what is measured of it.
+        architecture: The network.
+        init: The initial weights.
+        optimizer: The update rule.
+        schedule: The learning rate in the course of the run.
+        regularizer: What keeps a network from fitting its training set too well.
+        batch_size: How many examples go into one step.
+        loss: The cost of a mini-batch without regularisation.
+        diagnostics: What is measured inside the layers.
+        trainer: Where and how a run is computed.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=-]*$", max_length=100)]
@@ -72,18 +88,18 @@ class Config(Option):
     resume: bool
     fail_fast: bool
     study: Study | None
-    data: Data
-    task: AnyTask = Classification(
+    data: Annotated[Data, ByName("data")]
+    task: Annotated[Task, ByName("task")] = Classification(
         name="classification"
     )  # what runs learnt before there were tasks
-    architecture: Architecture
-    init: Init
-    optimizer: Optimizer
-    schedule: Schedule
-    regularizer: Regularizer
+    architecture: Annotated[Architecture, ByName("architecture")]
+    init: Annotated[Init, ByName("init")]
+    optimizer: Annotated[UpdateRule, ByName("optimizer")]
+    schedule: Annotated[Schedule, ByName("schedule")]
+    regularizer: Annotated[Regularizer, ByName("regularizer")]
     batch_size: BatchSize
-    loss: Loss
-    diagnostics: Diagnostics
+    loss: Annotated[Loss, ByName("loss")]
+    diagnostics: Annotated[Diagnostics, ByName("diagnostics")]
     trainer: Trainer
 
     @model_validator(mode="after")
@@ -111,22 +127,61 @@ class Config(Option):
             raise ValueError("; ".join(problems))
         return self
 
-    def identity(self) -> dict[str, Any]:
-        """What decides the numbers of a run: not its name, nor the device, logging and progress."""
-        identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
-        del identity["data"]["root"]
-        if self.task == Classification(name="classification"):
-            del identity["task"]  # so that a run from before there were tasks is found
-        identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide the numbers of a run: not its name, nor the device, logging and progress."""
+        settings = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
+        settings["trainer"] = {key: settings["trainer"][key] for key in ("precision", "tf32")}
+        return settings
+
+    def identity(self, data: str | None = None) -> dict[str, Any]:
+        """What decides the numbers: the settings, and what the data are instead of where they lie.
+
+        Args:
+            data: The fingerprint of the data, where it is known.
+
+        Raises:
+            DataError: The data are not where the configuration says.
+        """
+        identity = self._placeless()
+        identity["data"]["fingerprint"] = data or fingerprint(self.data)
+        if self.sources:
+            identity["sources"] = {group: source.sha256 for group, source in self.sources.items()}
         return identity
+
+    def _placeless(self) -> dict[str, Any]:
+        settings = self.settings()
+        for place in self.data.places:
+            del settings["data"][place]
+        return settings
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Where the options come from that are not the runner's own, by group."""
+        return sources_of(dict(self))
+
+    def record(self) -> dict[str, Any]:
+        """What config.yaml holds: all settings, and where options come from that are not the runner's own."""
+        return self.model_dump(mode="json") | recorded(self.sources)
 
     @property
     def digest(self) -> str:
         """The SHA-256 of the identity: equal for the same run, different for different runs."""
-        text = json.dumps(self.identity(), sort_keys=True)
-        return sha256(text.encode()).hexdigest()
+        return _digest(self.identity())
+
+    @property
+    def former_digest(self) -> str | None:
+        """The digest of versions up to 0.2, which knew neither files nor tasks; None where these can differ."""
+        if self.data.name != "digits" or self.task != Classification(name="classification"):
+            return None
+        identity = self._placeless()
+        del identity["task"]
+        return _digest(identity)
 
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that name this run among all others."""
         return self.digest[:16]
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -1,11 +1,13 @@
 """Networks: from images of shape (batch, channels, height, width) to outputs (batch, outputs), before any activation."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from runner.options.option import Counts, Option, Positive
+from runner.options.registry import group, option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,31 +19,45 @@ Shape = tuple[int, int, int]  # channels, height, width
 NonEmpty = Annotated[Counts, Field(min_length=1)]
 
 
-class Network(Option):
-    """What an architecture says of itself: its `num_layers` with weights, and what it cannot honour.
+@group("architecture")
+class Architecture(Option):
+    """What all architectures have.
 
     Attributes:
-        classifies: Its last layer is made for classes and for nothing else.
+        hidden: The widths of the fully connected hidden layers.
+        activation: The hidden units' g.
+        classifies: Whether its last layer is made for classes and for nothing else.
     """
 
     classifies: ClassVar[bool] = False
+
+    name: str
+    hidden: Counts
+    activation: Activation
+
+    @property
+    @abstractmethod
+    def num_layers(self) -> int:
+        """How many layers have weights."""
+
+    @abstractmethod
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
+        """The network: from images (batch, *shape) to outputs (batch, outputs), before any activation."""
 
     def problems(self, regularizer: "Regularizer") -> Iterator[str]:
         """The settings that the network cannot honour, in words."""
         yield from ()
 
 
-class MLP(Network):
+@option("architecture")
+class MLP(Architecture):
     """A fully connected network.
 
     Attributes:
         hidden: The widths of its hidden layers; none makes it (multinomial) logistic regression.
-        activation: The hidden units' g.
     """
 
     name: Literal["mlp"]
-    hidden: Counts
-    activation: Activation
 
     @property
     def num_layers(self) -> int:
@@ -69,19 +85,16 @@ class MLP(Network):
         )
 
 
-class ConvNet(Network):
+@option("architecture")
+class ConvNet(Architecture):
     """3×3 convolutions, each followed by 2×2 max-pooling, then fully connected layers.
 
     Attributes:
         channels: The channels of each convolution. Each halves height and width, down to 1.
-        hidden: The widths of the fully connected hidden layers.
-        activation: The hidden units' g.
     """
 
     name: Literal["convnet"]
     channels: NonEmpty
-    hidden: Counts
-    activation: Activation
 
     @property
     def num_layers(self) -> int:
@@ -111,7 +124,8 @@ class ConvNet(Network):
         )
 
 
-class NIN(Network):
+@option("architecture")
+class NIN(Architecture):
     """Network in Network: three mlpconv blocks (a convolution and two 1×1 convolutions) and a head.
 
     Blocks 5×5/192-160-96, 5×5/192-192-192 and 3×3/192-192-classes; after each of the first two 3×3
@@ -167,6 +181,3 @@ class NIN(Network):
         if self.head == "fc_dropout":
             maps.append(Dropout(regularizer.dropout))
         return maps.append(build.output(outputs * (height // 4) * (width // 4), outputs))
-
-
-Architecture = Annotated[MLP | ConvNet | NIN, Field(discriminator="name")]

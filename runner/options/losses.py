@@ -4,11 +4,11 @@
 numbers, (batch,), or values, (batch, outputs) or (batch,).
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-
-from pydantic import Field
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from runner.options.option import Option
+from runner.options.registry import group, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 Target = Literal["class", "fraction", "value"]  # a class's number, a value in [0, 1], any value
 
 
-class LossFunction(Option):
+@group("loss")
+class Loss(Option):
     """C₀ of outputs and targets.
 
     Attributes:
@@ -25,19 +26,23 @@ class LossFunction(Option):
 
     targets: ClassVar[tuple[Target, ...]] = ("class",)
 
-    def __call__(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        raise NotImplementedError
+    name: str
 
+    @abstractmethod
+    def __call__(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """C₀, a number: the mean over the batch."""
+
+    @abstractmethod
     def activation(self, outputs: "Tensor") -> "Tensor":
         """a, what the network answers."""
-        raise NotImplementedError
 
     def probabilities(self, outputs: "Tensor") -> "Tensor":
-        """Of the classes, (batch, classes)."""
+        """Of the classes, (batch, classes), each row summing to 1."""
         raise NotImplementedError
 
 
-class CrossEntropy(LossFunction):
+@option("loss")
+class CrossEntropy(Loss):
     """−log a_y with a = softmax(z), y the right class. At random weights it is about log(classes)."""
 
     name: Literal["cross_entropy"]
@@ -54,7 +59,8 @@ class CrossEntropy(LossFunction):
         return self.activation(outputs)
 
 
-class SigmoidCrossEntropy(LossFunction):
+@option("loss")
+class SigmoidCrossEntropy(Loss):
     """−Σ_j (y_j log a_j + (1 − y_j) log(1 − a_j)) with a = σ(z), summed over outputs.
 
     Nielsen 2015, chapter 3, http://neuralnetworksanddeeplearning.com/chap3.html.
@@ -76,7 +82,8 @@ class SigmoidCrossEntropy(LossFunction):
         return normalised_sigmoid(outputs)
 
 
-class Quadratic(LossFunction):
+@option("loss")
+class Quadratic(Loss):
     """½‖a − y‖² with a = σ(z): the cost whose gradient vanishes where an output saturates.
 
     Nielsen 2015, chapter 1, http://neuralnetworksanddeeplearning.com/chap1.html.
@@ -96,7 +103,8 @@ class Quadratic(LossFunction):
         return normalised_sigmoid(outputs)
 
 
-class MeanSquaredError(LossFunction):
+@option("loss")
+class MeanSquaredError(Loss):
     """‖z − y‖²/n over the n outputs, which are linear: a = z.
 
     Bishop 2006, §3.1.1, https://www.microsoft.com/en-us/research/people/cmbishop/prml-book/.
@@ -110,11 +118,6 @@ class MeanSquaredError(LossFunction):
 
     def activation(self, outputs: "Tensor") -> "Tensor":
         return outputs
-
-
-Loss = Annotated[
-    CrossEntropy | SigmoidCrossEntropy | Quadratic | MeanSquaredError, Field(discriminator="name")
-]
 
 
 def as_vectors(targets: "Tensor", outputs: "Tensor") -> "Tensor":

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from runner.options.losses import LossFunction
+from runner.options.losses import Loss
 
 CHUNK = 16  # runs whose losses are computed at once: the outputs of an epoch are copied for it
 
 
-def mean_loss(loss: LossFunction, outputs_RNK: Tensor, targets: Tensor) -> Tensor:
+def mean_loss(loss: Loss, outputs_RNK: Tensor, targets: Tensor) -> Tensor:
     """C₀ without the penalty: (runs,)."""
     dims = (0, 0 if len(targets.shape) == 2 else None)
     loss_R: Tensor = vmap(loss, in_dims=dims, chunk_size=CHUNK)(outputs_RNK, targets)
     return loss_R
 
 
-def loss_of_each(loss: LossFunction, outputs_RNK: Tensor, targets_RNK: Tensor) -> Tensor:
+def loss_of_each(loss: Loss, outputs_RNK: Tensor, targets_RNK: Tensor) -> Tensor:
     """C₀ of every single example: (runs, n)."""
 
     def of_one(z: Tensor, y: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from runner.options.option import Fraction, Option, Positive
+from runner.options.registry import group, option
 
 if TYPE_CHECKING:
     from torch import Tensor, optim
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Params = Iterable[Tensor]
 
 
+@group("optimizer")
 class UpdateRule(Option):
     """What all update rules have.
 
@@ -37,6 +39,7 @@ class UpdateRule(Option):
         """The rule as a torch optimizer of these parameters."""
 
 
+@option("optimizer")
 class SGD(UpdateRule):
     """w ← w − ηg.
 
@@ -53,11 +56,15 @@ class SGD(UpdateRule):
         return optim.SGD(params, lr=self.lr, fused=True)
 
 
+@option("optimizer")
 class Momentum(UpdateRule):
     """v ← μv − ηg; w ← w + v.
 
     torch keeps −v/η instead of v. The two agree while η is constant; under a schedule torch rescales
     past gradients by the new η. Polyak 1964, https://doi.org/10.1016/0041-5553(64)90137-5.
+
+    Attributes:
+        momentum: μ.
     """
 
     elementwise = True
@@ -71,12 +78,16 @@ class Momentum(UpdateRule):
         return optim.SGD(params, lr=self.lr, momentum=self.momentum, fused=True)
 
 
+@option("optimizer")
 class Nesterov(UpdateRule):
     """v ← μv − ηg(w + μv); w ← w + v: the gradient at the point that the momentum leads to.
 
     torch stores ŵ = w + μv, the lecture's change of variables, for which the gradient is taken at the
     stored parameters: v' = μv − ηg(ŵ); ŵ ← ŵ − μv + (1 + μ)v'.
     Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
+
+    Attributes:
+        momentum: μ.
     """
 
     elementwise = True
@@ -90,11 +101,15 @@ class Nesterov(UpdateRule):
         return optim.SGD(params, lr=self.lr, momentum=self.momentum, nesterov=True, fused=True)
 
 
+@option("optimizer")
 class AdaGrad(UpdateRule):
     """c ← c + g²; w ← w − ηg / (√c + ε).
 
     The lecture writes no ε; without it a weight whose gradient is always zero becomes 0/0.
     Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
+
+    Attributes:
+        eps: ε.
     """
 
     elementwise = True
@@ -111,12 +126,17 @@ class AdaGrad(UpdateRule):
         return torch.optim.Adagrad(params, lr=self.lr, eps=self.eps, fused=fused)
 
 
+@option("optimizer")
 class RMSProp(UpdateRule):
     """c ← αc + (1−α)g²; w ← w − ηg / (√c + ε).
 
     Hinton's lecture takes α = 0.9 where torch's default is 0.99. c starts at zero and is not
     corrected, so the first step has size η/√(1−α).
     Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
+
+    Attributes:
+        alpha: α, how much of the average of g² a step keeps.
+        eps: ε.
     """
 
     elementwise = True
@@ -131,11 +151,17 @@ class RMSProp(UpdateRule):
         return optim.RMSprop(params, lr=self.lr, alpha=self.alpha, eps=self.eps)
 
 
+@option("optimizer")
 class Adam(UpdateRule):
     """m ← β₁m + (1−β₁)g; c ← β₂c + (1−β₂)g²; w ← w − η·m̂ / (√ĉ + ε).
 
     m̂ = m/(1−β₁ᵗ) and ĉ = c/(1−β₂ᵗ) correct the bias of averages that start at zero.
     Kingma & Ba 2015, https://arxiv.org/abs/1412.6980.
+
+    Attributes:
+        beta1: β₁, how much of the average of g a step keeps.
+        beta2: β₂, the same for g².
+        eps: ε.
     """
 
     elementwise = True
@@ -152,12 +178,18 @@ class Adam(UpdateRule):
         return optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, fused=True)
 
 
+@option("optimizer")
 class AdamUncorrected(UpdateRule):
     """m ← β₁m + (1−β₁)g; c ← β₂c + (1−β₂)g²; w ← w − ηm / (√c + ε): Adam as the lecture has it.
 
     With β = (0.9, 0.999) its steps are 3.16 times Adam's at t = 1, 6.57 times at t = 12 and 1.26
     times at t = 1000. Equation of Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, without the
     correction of its §3.
+
+    Attributes:
+        beta1: β₁, how much of the average of g a step keeps.
+        beta2: β₂, the same for g².
+        eps: ε.
     """
 
     elementwise = True
@@ -174,8 +206,8 @@ class AdamUncorrected(UpdateRule):
         adam = torch.optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, fused=True)
         # Adam with its clock a million steps ahead: there 1 − βᵗ is 1 exactly for β ≤ 0.9999, and
         # float32 still counts single steps (up to 16.7 million).
-        for group in adam.param_groups:
-            for p in group["params"]:
+        for settings in adam.param_groups:
+            for p in settings["params"]:
                 adam.state[p] = {
                     "step": torch.tensor(1e6, dtype=torch.float32, device=p.device),
                     "exp_avg": torch.zeros_like(p),
@@ -184,11 +216,18 @@ class AdamUncorrected(UpdateRule):
         return adam
 
 
+@option("optimizer")
 class AdamW(UpdateRule):
     """Adam, and w ← w − ηλw beside it: weight decay decoupled from the gradient.
 
     `weight_decay` is λ. It acts on every parameter and is no part of the cost; `regularizer.l2` is,
     and goes through Adam's division. Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
+
+    Attributes:
+        beta1: β₁, how much of the average of g a step keeps.
+        beta2: β₂, the same for g².
+        eps: ε.
+        weight_decay: λ.
     """
 
     elementwise = True
@@ -210,9 +249,3 @@ class AdamW(UpdateRule):
             weight_decay=self.weight_decay,
             fused=True,
         )
-
-
-Optimizer = Annotated[
-    SGD | Momentum | Nesterov | AdaGrad | RMSProp | Adam | AdamUncorrected | AdamW,
-    Field(discriminator="name"),
-]

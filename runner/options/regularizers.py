@@ -1,29 +1,37 @@
 """Regularisation: the settings of the cost and of the networks."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pydantic import Field
+from runner.options.option import Fraction, NonNegative, Option, Positive
+from runner.options.registry import group
 
-from runner.options.option import Fraction, NonNegative, Option
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
+@group("regularizer")
 class Regularizer(Option):
     """What keeps a network from fitting its training set too well. All of it reaches every network.
 
     Attributes:
-        l1: λ₁ in C = C₀ + λ₁·Σ|w| + (λ₂/2)·Σw², over weights only, at least 0.
-        l2: λ₂, at least 0.
-        dropout: The probability of dropping a hidden unit, in [0, 1): the retain probability of
-            Srivastava et al. 2014 is 1 − dropout. https://jmlr.org/papers/v15/srivastava14a.html
+        l1: λ₁ in C = C₀ + λ₁·Σ|w| + (λ₂/2)·Σw², over weights only.
+        l2: λ₂.
+        dropout: The probability of dropping a hidden unit: the retain probability of Srivastava
+            et al. 2014 is 1 − dropout. https://jmlr.org/papers/v15/srivastava14a.html
         dropout_input: The same for an input.
         batch_norm: Batch normalisation before the activation of every hidden layer.
             Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167
-        max_norm: The largest norm of the weights into one unit, or null. Srivastava et al. 2014, §5.1.
+        max_norm: The largest norm of the weights into one unit; null sets no limit. Srivastava et al. 2014, §5.1.
     """
 
-    l1: NonNegative
-    l2: NonNegative
-    dropout: Fraction
-    dropout_input: Fraction
-    batch_norm: bool
-    max_norm: Annotated[float, Field(gt=0)] | None
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+    dropout: Fraction = 0.0
+    dropout_input: Fraction = 0.0
+    batch_norm: bool = False
+    max_norm: Positive | None = None
+
+    def penalty(self, weights: "Sequence[Tensor]") -> "Tensor | None":
+        """A further term of the cost, a number: of every layer's weights, (out, in) or (out, in, k, k)."""
+        return None

@@ -1,28 +1,51 @@
 """Learning-rate schedules: the factor on `optimizer.lr` as a pure function of the step."""
 
 import math
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from runner.options.option import Fraction, NonNegative, Option, Positive
+from runner.options.registry import group, option
 
 
-class Constant(Option):
+@group("schedule")
+class Schedule(Option):
+    """What all schedules have.
+
+    Attributes:
+        warmup_epochs: η first rises linearly for so many epochs.
+    """
+
+    name: str
+    warmup_epochs: NonNegative
+
+    @abstractmethod
+    def decay(self, epoch: float, epochs: int) -> float:
+        """The factor on η at a time of the run, in epochs from 0 to `epochs`; warm-up comes on top."""
+
+
+@option("schedule")
+class Constant(Schedule):
     """η stays as it is."""
 
     name: Literal["constant"]
-    warmup_epochs: NonNegative
 
     def decay(self, epoch: float, epochs: int) -> float:
         return 1.0
 
 
-class Step(Option):
-    """η is multiplied by `gamma` at each of the points `at`, fractions of the run in (0, 1)."""
+@option("schedule")
+class Step(Schedule):
+    """η is multiplied by `gamma` at each of the points `at`, fractions of the run in (0, 1).
+
+    Attributes:
+        at: The points, fractions of the run.
+        gamma: The factor at each of them.
+    """
 
     name: Literal["step"]
-    warmup_epochs: NonNegative
     at: Annotated[
         tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(strict=False, min_length=1)
     ]
@@ -33,29 +56,34 @@ class Step(Option):
         return float(self.gamma ** sum(epoch / epochs >= point for point in self.at))
 
 
-class Exponential(Option):
-    """η·gamma^epoch, lowered a little at every step."""
+@option("schedule")
+class Exponential(Schedule):
+    """η·gamma^epoch, lowered a little at every step.
+
+    Attributes:
+        gamma: The factor for each epoch.
+    """
 
     name: Literal["exponential"]
-    warmup_epochs: NonNegative
     gamma: Positive
 
     def decay(self, epoch: float, epochs: int) -> float:
         return float(self.gamma**epoch)
 
 
-class Cosine(Option):
-    """η falls to `final`·η along half a cosine. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983."""
+@option("schedule")
+class Cosine(Schedule):
+    """η falls to `final`·η along half a cosine. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+
+    Attributes:
+        final: What is left of η at the end, as a factor.
+    """
 
     name: Literal["cosine"]
-    warmup_epochs: NonNegative
     final: Fraction
 
     def decay(self, epoch: float, epochs: int) -> float:
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-
-Schedule = Annotated[Constant | Step | Exponential | Cosine, Field(discriminator="name")]
 
 
 def factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:

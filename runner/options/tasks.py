@@ -3,15 +3,15 @@
 Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch, K outputs, M numbers.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
-
-from runner.options.architectures import Network, Shape
-from runner.options.losses import LossFunction, Target
+from runner.options.architectures import Architecture, Shape
+from runner.options.losses import Loss, Target
 from runner.options.option import NonNegative, Option
+from runner.options.registry import OPTIONS, group, names_of, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +87,7 @@ class Findings:
     pictures: dict[str, "Image"] = field(default_factory=dict)
 
 
+@group("task")
 class Task(Option):
     """What is learnt. Nothing else in the runner knows one task from another.
 
@@ -101,6 +102,8 @@ class Task(Option):
     metrics: ClassVar[tuple[Metric, ...]]
     tested: ClassVar[tuple[Metric, ...]] = ()
     criterion: ClassVar[str]
+
+    name: str
 
     @classmethod
     def metric(cls, name: str) -> Metric:
@@ -126,26 +129,25 @@ class Task(Option):
 
     # What does not fit
 
-    def problems(self, architecture: Network, loss: LossFunction) -> Iterator[str]:
+    def problems(self, architecture: Architecture, loss: Loss) -> Iterator[str]:
         """Which other settings it cannot do with, in words."""
-        name, loss_name = (getattr(option, "name", "") for option in (self, loss))
         if not set(self.targets) & set(loss.targets):
             fit = [
-                get_args(kind.model_fields["name"].annotation)[0]
-                for kind in LossFunction.__subclasses__()
-                if set(self.targets) & set(kind.targets)
+                names_of(kind)[0]
+                for kind in OPTIONS["loss"].values()
+                if issubclass(kind, Loss) and set(self.targets) & set(kind.targets)
             ]
-            yield f"loss={loss_name} does not fit task={name}; loss={' or '.join(fit)}"
+            yield f"loss={loss.name} does not fit task={self.name}; loss={' or '.join(fit)}"
 
-    def misfits(self, facts: Facts, loss: LossFunction) -> Iterator[str]:
+    def misfits(self, facts: Facts, loss: Loss) -> Iterator[str]:
         """Why these data are not to be learnt so, in words."""
         yield from ()
 
     # What is learnt
 
+    @abstractmethod
     def num_outputs(self, facts: Facts) -> int:
         """Of the network."""
-        raise NotImplementedError
 
     def examples(
         self, inputs: "Tensor", targets: "Tensor", noise: "Tensor | None", facts: Facts
@@ -166,7 +168,7 @@ class Task(Option):
         """How many numbers `kept` keeps of an example."""
         return self.num_outputs(facts)
 
-    def kept(self, loss: LossFunction, outputs_RBK: "Tensor", targets: "Tensor") -> "Tensor":
+    def kept(self, loss: Loss, outputs_RBK: "Tensor", targets: "Tensor") -> "Tensor":
         """Of every example what `measure` needs, (runs, batch, numbers): here the outputs.
 
         Args:
@@ -176,9 +178,8 @@ class Task(Option):
         """
         return outputs_RBK
 
-    def measure(
-        self, loss: LossFunction, kept_RNM: "Tensor", targets: "Tensor", facts: Facts
-    ) -> "Tensor":
+    @abstractmethod
+    def measure(self, loss: Loss, kept_RNM: "Tensor", targets: "Tensor", facts: Facts) -> "Tensor":
         """The metrics of a split, (metrics, runs), from what was kept of its examples.
 
         Args:
@@ -187,7 +188,6 @@ class Task(Option):
             targets: As in the data, (runs, n), or (n,) where all runs have the same.
             facts: Of the data.
         """
-        raise NotImplementedError
 
     def also_tested(self, metrics: dict[str, float]) -> dict[str, float]:
         """The metrics `tested`, from those of the test split, by name without the split."""
@@ -195,15 +195,16 @@ class Task(Option):
 
     # What is found
 
-    def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
+    @abstractmethod
+    def answers(self, loss: Loss, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         """What a network says of examples, in the units of the data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def findings(self, evaluated: Evaluated) -> Findings:
         """What a run on the test split leaves."""
-        raise NotImplementedError
 
 
+@option("task")
 class Classification(Task):
     """Which of several classes an example belongs to: an output for each class."""
 
@@ -214,7 +215,7 @@ class Classification(Task):
 
     name: Literal["classification"]
 
-    def misfits(self, facts: Facts, loss: LossFunction) -> Iterator[str]:
+    def misfits(self, facts: Facts, loss: Loss) -> Iterator[str]:
         if facts.class_names is None:
             yield f"task=classification: data={facts.data} has values, no classes; task=regression"
 
@@ -222,9 +223,7 @@ class Classification(Task):
         assert facts.class_names is not None
         return len(facts.class_names)
 
-    def measure(
-        self, loss: LossFunction, kept_RNM: "Tensor", targets: "Tensor", facts: Facts
-    ) -> "Tensor":
+    def measure(self, loss: Loss, kept_RNM: "Tensor", targets: "Tensor", facts: Facts) -> "Tensor":
         import torch
 
         from runner.options.metrics import accuracy, mean_loss
@@ -234,7 +233,7 @@ class Classification(Task):
     def also_tested(self, metrics: dict[str, float]) -> dict[str, float]:
         return {"error": round(1 - metrics["accuracy"], 7)}
 
-    def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
+    def answers(self, loss: Loss, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         return loss.probabilities(outputs_NK)
 
     def findings(self, evaluated: Evaluated) -> Findings:
@@ -281,6 +280,7 @@ class Classification(Task):
         return found
 
 
+@option("task")
 class Regression(Task):
     """A value for each example: one output.
 
@@ -299,11 +299,11 @@ class Regression(Task):
 
     name: Literal["regression"]
 
-    def problems(self, architecture: Network, loss: LossFunction) -> Iterator[str]:
+    def problems(self, architecture: Architecture, loss: Loss) -> Iterator[str]:
         yield from super().problems(architecture, loss)
         yield from ends_in_classes("regression", architecture)
 
-    def misfits(self, facts: Facts, loss: LossFunction) -> Iterator[str]:
+    def misfits(self, facts: Facts, loss: Loss) -> Iterator[str]:
         if facts.class_names is not None:
             found = f"data={facts.data} has {len(facts.class_names)} classes, no values"
             yield f"task=regression: {found}; task=classification"
@@ -316,9 +316,7 @@ class Regression(Task):
     ) -> "tuple[Tensor, Tensor]":
         return inputs, (targets - facts.mean) / facts.spread
 
-    def measure(
-        self, loss: LossFunction, kept_RNM: "Tensor", targets: "Tensor", facts: Facts
-    ) -> "Tensor":
+    def measure(self, loss: Loss, kept_RNM: "Tensor", targets: "Tensor", facts: Facts) -> "Tensor":
         import torch
 
         from runner.options import metrics
@@ -334,7 +332,7 @@ class Regression(Task):
             ]
         )
 
-    def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
+    def answers(self, loss: Loss, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         return loss.activation(outputs_NK)[:, 0] * facts.spread + facts.mean
 
     def findings(self, evaluated: Evaluated) -> Findings:
@@ -346,6 +344,7 @@ class Regression(Task):
         return Findings(arrays, pictures={"predictions": points})
 
 
+@option("task")
 class Reconstruction(Task):
     """The input itself, from the input or from a corrupted one: an output for each pixel and channel.
 
@@ -377,7 +376,7 @@ class Reconstruction(Task):
     def draws(self) -> bool:
         return self.noise != "none"
 
-    def problems(self, architecture: Network, loss: LossFunction) -> Iterator[str]:
+    def problems(self, architecture: Architecture, loss: Loss) -> Iterator[str]:
         yield from super().problems(architecture, loss)
         yield from ends_in_classes("reconstruction", architecture)
         if self.noise == "none" and self.level:
@@ -390,10 +389,10 @@ class Reconstruction(Task):
         if self.noise in ("masking", "salt_and_pepper") and self.level > 1:
             yield f"task.level={self.level:g}: with task.noise={self.noise} a share, at most 1"
 
-    def misfits(self, facts: Facts, loss: LossFunction) -> Iterator[str]:
+    def misfits(self, facts: Facts, loss: Loss) -> Iterator[str]:
         if "value" not in loss.targets and not within_unit(facts):
             yield (
-                f"loss={getattr(loss, 'name', '')}: its outputs lie in [0, 1], but the inputs to"
+                f"loss={loss.name}: its outputs lie in [0, 1], but the inputs to"
                 f" reconstruct between {facts.low:.3g} and {facts.high:.3g};"
                 " loss=mean_squared_error or data.standardize=none"
             )
@@ -425,7 +424,7 @@ class Reconstruction(Task):
     def num_kept(self, facts: Facts) -> int:
         return 2
 
-    def kept(self, loss: LossFunction, outputs_RBK: "Tensor", targets: "Tensor") -> "Tensor":
+    def kept(self, loss: Loss, outputs_RBK: "Tensor", targets: "Tensor") -> "Tensor":
         """The loss and the squared error of each example: its outputs would fill the memory."""
         import torch
 
@@ -437,9 +436,7 @@ class Reconstruction(Task):
         losses = loss_of_each(loss, outputs_RBK, targets_RBK)
         return torch.stack([losses, error.square().mean(2)], dim=2)
 
-    def measure(
-        self, loss: LossFunction, kept_RNM: "Tensor", targets: "Tensor", facts: Facts
-    ) -> "Tensor":
+    def measure(self, loss: Loss, kept_RNM: "Tensor", targets: "Tensor", facts: Facts) -> "Tensor":
         import torch
 
         from runner.options.metrics import peak_signal_to_noise_ratio
@@ -448,7 +445,7 @@ class Reconstruction(Task):
         peak = 1.0 if within_unit(facts) else facts.high - facts.low
         return torch.stack([mean_loss, error, peak_signal_to_noise_ratio(error, peak)])
 
-    def answers(self, loss: LossFunction, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
+    def answers(self, loss: Loss, outputs_NK: "Tensor", facts: Facts) -> "Tensor":
         return loss.activation(outputs_NK).reshape(-1, *facts.shape)
 
     def findings(self, evaluated: Evaluated) -> Findings:
@@ -472,22 +469,18 @@ class Reconstruction(Task):
         return found
 
 
-AnyTask = Annotated[Classification | Reconstruction | Regression, Field(discriminator="name")]
-
-
 def within_unit(facts: Facts) -> bool:
     """Whether inputs lie in [0, 1], as pixels do that are not standardized."""
     return facts.low >= 0 and facts.high <= 1
 
 
-def ends_in_classes(task: str, architecture: Network) -> Iterator[str]:
+def ends_in_classes(task: str, architecture: Architecture) -> Iterator[str]:
     """Why an architecture whose last layer is made for classes cannot be used."""
     if architecture.classifies:
-        name = getattr(architecture, "name", "")
-        yield f"architecture={name} ends in a map for each class; task={task}: architecture=mlp or convnet"
+        yield f"architecture={architecture.name} ends in a map for each class; task={task}: architecture=mlp or convnet"
 
 
 def all_metrics() -> dict[str, Metric]:
     """The metrics of all tasks by name; of the test split's own ones, too."""
-    kinds = Task.__subclasses__()
+    kinds = [kind for kind in OPTIONS["task"].values() if issubclass(kind, Task)]
     return {metric.name: metric for kind in kinds for metric in (*kind.metrics, *kind.tested)}

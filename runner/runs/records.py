@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runner.config.plugins import Recorded, missing, taken_out
 from runner.config.schema import Config
 from runner.errors import DataError, one_line
 from runner.options.option import NonNegative
@@ -85,6 +86,7 @@ class Result(Measured):
         per_class: Of a classifier, class by class, in the order of confusion_matrix.
         confusion_matrix: A row for each class, a column for what its examples were taken for. Null, as
             is per_class, where there are more than a hundred classes.
+        data: The name and the fingerprint of the data; versions up to 0.2 did not write it.
     """
 
     name: str
@@ -102,10 +104,12 @@ class Result(Measured):
     samples_per_second: NonNegative | None
     updates_per_second: NonNegative | None
     config_hash: str
+    data: dict[str, str] | None = None
     git_commit: str | None
     versions: dict[str, str]
     per_class: list[ClassScores] | None = None
     confusion_matrix: list[list[Number]] | None = None
+    plugins: dict[str, Recorded] = Field(default_factory=dict)
 
 
 class Checkpoint(Record):
@@ -145,7 +149,11 @@ def read_config(path: Path) -> Config | None:
         loader = LOADER(data)
         node = loader.get_single_node()
         _check_keys(node)
-        return Config.model_validate(loader.construct_document(node))
+        values = loader.construct_document(node)
+        records = taken_out(values) if isinstance(values, dict) else {}
+        if problem := next(missing(values, records), None):
+            raise ValueError(problem)
+        return Config.model_validate(values)
     except ValidationError as error:
         raise DataError(f"{path}: {_first_mistake(error)}") from None
     except yaml.MarkedYAMLError as error:

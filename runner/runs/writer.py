@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from runner.config.plugins import recorded
 from runner.config.schema import Config
+from runner.data.fingerprint import fingerprint
 from runner.interrupts import uninterrupted
 from runner.options.tasks import Findings
 from runner.runs.folder import RunFolder
@@ -60,7 +62,7 @@ class RunRecord:
             folder.clear()
         self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {})
         values = config.model_dump(mode="json")
-        folder.write_config(values)
+        folder.write_config(config.record())
         names = [metric.name for metric in config.task.metrics]
         self.curves = Curves(folder.path, values, names, resumed_after=self.epoch or None)
         self.saved_at = time.monotonic()
@@ -181,6 +183,7 @@ class RunRecord:
     ) -> dict[str, Any]:
         metrics = {k: v for k, v in last.items() if k not in ("epoch", "step", "seconds")}
         rate = last["step"] / last["seconds"] if last["seconds"] else None
+        data = self.config.data
         return {
             "name": self.config.name,
             "run": self.folder.path.name,
@@ -197,8 +200,10 @@ class RunRecord:
             "samples_per_second": rate and rate * batch_size,
             "updates_per_second": rate,
             "config_hash": self.config.hash,
+            "data": {"name": data.name, "fingerprint": fingerprint(data)},
             "git_commit": git_commit(),
             "versions": versions(),
+            **recorded(self.config.sources),
             **metrics,
             **dict.fromkeys(self.config.task.names("test")),
         }

@@ -1,6 +1,6 @@
 """What goes on inside the layers, measured on a fixed batch: spread, saturation, gradients, updates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
@@ -14,7 +14,11 @@ PERCENTILES = (15, 50, 85)
 
 
 def layer_statistics(
-    network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
+    network: nn.Module,
+    loss: Loss,
+    inputs: Tensor,
+    targets: Tensor,
+    more: Callable[[Tensor, Tensor, Tensor, Tensor], dict[str, float]] = lambda *_: {},
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Statistics of every layer, numbered from 1 at the input, and tensors for histograms.
 
@@ -36,6 +40,7 @@ def layer_statistics(
         loss: C₀.
         inputs: (batch, channels, height, width).
         targets: (batch,) or (batch, outputs).
+        more: Gives further numbers of a layer; see Diagnostics.of_layer.
     """
     probe = deepcopy(network).train()
     for module in probe.modules():
@@ -68,6 +73,8 @@ def layer_statistics(
         for percentile in PERCENTILES:
             value = unit.float().quantile(percentile / 100).item()
             statistics[f"preactivation_p{percentile}/{number}"] = value
+        further = more(w, y, a, gradient)
+        statistics |= {f"{name}/{number}": float(value) for name, value in further.items()}
         histograms |= {
             f"weight/{number}": w,
             f"preactivation/{number}": y,

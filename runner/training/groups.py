@@ -56,7 +56,9 @@ def shared_settings(config: Config) -> dict[str, Any]:
     values = config.model_dump(mode="json", exclude=set(OWN))
     for group in ("optimizer", "schedule"):
         values[group] = {"name": values[group]["name"]}
-    for group, own in (("regularizer", OWN_REGULARIZER), ("trainer", OWN_TRAINER)):
+    # A regularizer of the user's may use all of its settings in a term that is the whole stack's.
+    own_regularizer = () if "name" in values["regularizer"] else OWN_REGULARIZER
+    for group, own in (("regularizer", own_regularizer), ("trainer", OWN_TRAINER)):
         values[group] = {key: v for key, v in values[group].items() if key not in own}
     shared: dict[str, Any] = {}
     for group, value in values.items():

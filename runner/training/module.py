@@ -22,7 +22,13 @@ from runner.training.lightning import pl
 from runner.training.metrics import named
 from runner.training.networks import Networks
 from runner.training.noise import Noise
-from runner.training.objective import add_penalty, limit_norms, summed_loss
+from runner.training.objective import (
+    Penalty,
+    add_penalty,
+    limit_norms,
+    summed_loss,
+    summed_penalty,
+)
 from runner.training.run import Run
 from runner.training.updates import Updates
 
@@ -51,6 +57,7 @@ class RunsModule(pl.LightningModule):
         facts: What the task knows of them.
         batch_size: Examples per step.
         precision: Makes the context in which forward and backward are computed.
+        penalty: A further term of each run's cost, of its weights.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class RunsModule(pl.LightningModule):
         facts: Facts,
         batch_size: int,
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        penalty: Penalty | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a turn of Lightning's loop is a block of steps here
@@ -73,6 +81,7 @@ class RunsModule(pl.LightningModule):
         self.facts = facts
         self.batch_size = batch_size
         self.precision = precision
+        self.penalty = penalty
         self.steps_per_epoch = len(data.train) // batch_size
         self.at = data.scale.device
         self.networks = Networks(template, [run.tensors for run in self.runs], self.at)
@@ -128,7 +137,10 @@ class RunsModule(pl.LightningModule):
         parameters, buffers = self.networks.split(state)
         leaves = [p.detach().requires_grad_() for p in self.networks.leaves(parameters)]
         outputs_RBK = self.networks.forward(leaves, buffers, inputs, of_each_run=True)
-        gradients = torch.autograd.grad(summed_loss(self.loss, outputs_RBK, targets), leaves)
+        cost = summed_loss(self.loss, outputs_RBK, targets)
+        if self.penalty:
+            cost = cost + summed_penalty(self.penalty, self.networks.weights_from(leaves))
+        gradients = torch.autograd.grad(cost, leaves)
         # The fused updates read contiguous memory, whatever a gradient's strides say.
         stored = [g.contiguous().view_as(p) for g, p in zip(gradients, parameters, strict=True)]
         return self.task.kept(self.loss, outputs_RBK.detach(), targets), *stored

@@ -112,6 +112,11 @@ class Networks:
         """Those of the values, one for each parameter, that belong to weights."""
         return [value for value, wanted in zip(values, self.are_weights, strict=True) if wanted]
 
+    def weights_from(self, leaves: Sequence[Tensor]) -> list[Tensor]:
+        """The weights among `leaves` in the shape that the networks know, (runs, units, ...)."""
+        stacked = [p[None] for p in leaves] if self.count == 1 else leaves
+        return [logical(w) for w in self.weights_of(stacked)]
+
     @property
     def state(self) -> list[Tensor]:
         """All parameters, then all buffers."""

@@ -3,12 +3,15 @@
 C₀ is the loss of a batch, the sums are over weights only. No run's value depends on another's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from runner.options.losses import Loss
+
+Penalty = Callable[[Sequence[Tensor]], Tensor]
 
 
 def summed_loss(loss: Loss, outputs_RBK: Tensor, targets: Tensor) -> Tensor:
@@ -17,6 +20,17 @@ def summed_loss(loss: Loss, outputs_RBK: Tensor, targets: Tensor) -> Tensor:
     C₀ is a mean over examples; over those of all runs, times the runs, it is the sum.
     """
     return loss(outputs_RBK.flatten(0, 1), targets.flatten(0, 1)) * len(outputs_RBK)
+
+
+def summed_penalty(penalty: Penalty, weights: Sequence[Tensor]) -> Tensor:
+    """The sum over the runs of a term of the cost; each run's term is of its own weights.
+
+    Args:
+        penalty: Of one run's weights; see Regularizer.penalty.
+        weights: Of each layer, (runs, ...).
+    """
+    terms_R: Tensor = vmap(penalty)(list(weights))
+    return terms_R.sum()
 
 
 def add_penalty(

@@ -81,7 +81,8 @@ class Recorder:
             row = module.runs.index(run)
             inputs, targets = module.first_examples(module.data.train, PROBE, row)
             network = module.networks.network(row)
-            statistics, histograms = layer_statistics(network, module.loss, inputs, targets)
+            more = self.records[run].config.diagnostics.of_layer
+            statistics, histograms = layer_statistics(network, module.loss, inputs, targets, more)
             ratios = update_ratios(module.networks.logical_weights, self.before_step, row)
             metrics = metrics | ratios | statistics
         step = run.epoch * module.steps_per_epoch

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from runner.command.compose import CONF
-from runner.json_schema import json_schema
-
 MISTAKES = [
     # arguments, what the message must say
     (["optimizer.lrr=3"], ["optimizer.lrr=3: unknown key 'lrr'; did you mean 'lr'?"]),
@@ -182,16 +179,6 @@ def test_a_file_that_is_not_utf8_is_named(command: Command, tmp_path: Path) -> N
     assert "mine/experiment/mine.yaml:2: not UTF-8" in err
 
 
-def test_help_lists_every_group_and_option(command: Command) -> None:
-    code, out, _ = command("--help")
-    assert code == 0
-    for group in Path(__file__).parents[2].joinpath("conf").iterdir():
-        if group.is_dir() and group.name != "hydra":
-            line = next(line for line in out.splitlines() if line.startswith(f"{group.name}: "))
-            for option in group.glob("*.yaml"):
-                assert option.stem in line
-
-
 LIGHT = [
     ["--help"],
     ["--cfg", "job"],
@@ -218,13 +205,3 @@ def test_answers_that_need_no_training_import_no_torch(
     assert done.returncode == (2 if "lrr" in arguments[-1] else 0)
     assert done.stderr.strip().splitlines()[-1] == "False"
     assert time.monotonic() - start < 60
-
-
-def test_the_json_schema_describes_every_group() -> None:
-    schema = json_schema()
-    assert "required" not in schema  # an experiment leaves out what it does not change
-    groups = {p.name for p in CONF.iterdir() if p.is_dir()} - {"hydra", "experiment"}
-    assert groups <= set(schema["properties"])
-    assert schema["additionalProperties"] is False
-    lr = schema["$defs"]["Adam"]["properties"]["lr"]
-    assert (lr["type"], lr["exclusiveMinimum"]) == ("number", 0)

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from torch import nn
 
-from runner.options.architectures import Activation, Architecture
+from runner.options import registry
+from runner.options.architectures import Activation
 from runner.options.layers import ACTIVATIONS, BatchNorm, Dropout, layers, weights
 from runner.options.regularizers import Regularizer
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "architecture").glob("*.yaml"))
-OPTIONS = {
-    get_args(m.model_fields["name"].annotation)[0]: m for m in get_args(get_args(Architecture)[0])
-}
+OPTIONS = registry.OPTIONS["architecture"]
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
 
 Case = tuple[dict[str, Any], int, int | None]
@@ -184,7 +183,7 @@ def test_refused(name: str, settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files(file: Path) -> None:
-    option = TypeAdapter(Architecture).validate_python(yaml.safe_load(file.read_text()))
+    option = OPTIONS[file.stem].model_validate(yaml.safe_load(file.read_text()))
     assert option.name == file.stem
     assert option.build((1, 8, 8), 10, regularizer())(torch.rand(2, 1, 8, 8)).shape == (2, 10)
 

@@ -2,18 +2,18 @@
 
 from math import sqrt
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 import yaml
-from pydantic import TypeAdapter
 from torch import Tensor
 
-from runner.options.inits import Init, fans
+from runner.options import registry
+from runner.options.inits import fans
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "init").glob("*.yaml"))
-OPTIONS = {get_args(m.model_fields["name"].annotation)[0]: m for m in get_args(get_args(Init)[0])}
+OPTIONS = registry.OPTIONS["init"]
 EXTRA = {"normal": {"std": 0.03}, "orthogonal": {"gain": 1.7}}
 
 # Shape, n_in, n_out. A convolution's unit sees 32·5·5 inputs; an input is seen by 64·5·5 places.
@@ -45,7 +45,7 @@ def draw(name: str, shape: tuple[int, ...], seed: int = 0) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("name", OPTIONS.keys() - {"orthogonal"})
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"orthogonal"}))
 def test_spread(name: str, kind: str) -> None:
     if name not in SPREAD:
         pytest.fail(f"initialisation '{name}' has no formula in SPREAD")
@@ -97,7 +97,7 @@ def test_fans(kind: str) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files(file: Path) -> None:
-    init = TypeAdapter(Init).validate_python(yaml.safe_load(file.read_text()))
+    init = OPTIONS[file.stem].model_validate(yaml.safe_load(file.read_text()))
     assert init.name == file.stem
     weight = torch.full((4, 3), torch.nan)
     init.draw(weight, torch.Generator())

@@ -1,19 +1,18 @@
 """Costs against their formulas in float64, and at the extremes."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from pydantic import TypeAdapter
 from torch import Tensor
 
-from runner.options.losses import Loss
+from runner.options import registry
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "loss").glob("*.yaml"))
-OPTIONS = {get_args(m.model_fields["name"].annotation)[0]: m for m in get_args(get_args(Loss)[0])}
+OPTIONS = registry.OPTIONS["loss"]
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -140,7 +139,7 @@ def test_extreme_logits(name: str, right: float, wrong: float) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files(file: Path) -> None:
-    loss = TypeAdapter(Loss).validate_python(yaml.safe_load(file.read_text()))
+    loss = OPTIONS[file.stem].model_validate(yaml.safe_load(file.read_text()))
     assert loss.name == file.stem
 
 

@@ -2,20 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from pydantic import TypeAdapter
 
-from runner.options.optimizers import Optimizer
+from runner.options import registry
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "optimizer").glob("*.yaml"))
-OPTIONS = {
-    get_args(m.model_fields["name"].annotation)[0]: m for m in get_args(get_args(Optimizer)[0])
-}
+OPTIONS = registry.OPTIONS["optimizer"]
 Gradient = Callable[[np.ndarray, int], np.ndarray]
 
 # Unlike any default, unlike one another, and an ε so large that its place in the equation shows.
@@ -256,7 +253,7 @@ def test_every_option_has_a_file() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files(file: Path) -> None:
-    o = TypeAdapter(Optimizer).validate_python(yaml.safe_load(file.read_text()))
+    o = OPTIONS[file.stem].model_validate(yaml.safe_load(file.read_text()))
     assert o.name == file.stem
     parameter = torch.nn.Parameter(torch.ones(3))
     optimizer = o.build(iter([parameter]))

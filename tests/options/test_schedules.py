@@ -3,18 +3,17 @@
 import math
 import random
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from runner.options.schedules import Schedule, factor
+from runner.options import registry
+from runner.options.schedules import factor
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "schedule").glob("*.yaml"))
-OPTIONS = {
-    get_args(m.model_fields["name"].annotation)[0]: m for m in get_args(get_args(Schedule)[0])
-}
+OPTIONS = registry.OPTIONS["schedule"]
 STEPS, EPOCHS = 7, 10  # steps per epoch; epochs
 
 # Settings, and the factor as a function of the step.
@@ -104,7 +103,7 @@ def test_refused(name: str, settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files(file: Path) -> None:
-    schedule = TypeAdapter(Schedule).validate_python(yaml.safe_load(file.read_text()))
+    schedule = OPTIONS[file.stem].model_validate(yaml.safe_load(file.read_text()))
     assert schedule.name == file.stem
     assert factor(schedule, 0, STEPS, EPOCHS) == 1
 

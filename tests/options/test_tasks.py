@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from runner.options.architectures import MLP, NIN
-from runner.options.losses import CrossEntropy, LossFunction, MeanSquaredError, SigmoidCrossEntropy
+from runner.options.losses import CrossEntropy, Loss, MeanSquaredError, SigmoidCrossEntropy
 from runner.options.pictures import are_pictures
 from runner.options.tasks import AnyTask, Evaluated, Facts, Reconstruction, Task, all_metrics
 
@@ -25,7 +25,7 @@ CROSS_ENTROPY = CrossEntropy(name="cross_entropy")
 MSE, SIGMOID = MeanSquaredError(name="mean_squared_error"), SigmoidCrossEntropy(
     name="sigmoid_cross_entropy"
 )  # fmt: skip
-CASES: dict[str, tuple[LossFunction, tuple[str, ...] | None]] = {
+CASES: dict[str, tuple[Loss, tuple[str, ...] | None]] = {
     "classification": (CROSS_ENTROPY, ("cat", "dog", "a bird")),
     "regression": (MSE, None),
     "reconstruction": (SIGMOID, None),

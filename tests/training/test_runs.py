@@ -18,6 +18,7 @@ import yaml
 from conftest import Command
 
 from runner.config.schema import Config
+from runner.data.origins import ORIGINS
 from runner.interrupts import Interrupted
 from runner.runs.folder import RunFolder
 from runner.training import train
@@ -104,7 +105,7 @@ def needed(group: str, option: str) -> list[str]:
     """What else an option needs on digits."""
     if (group, option) == ("loss", "mean_squared_error"):
         return ["task=reconstruction"]
-    return ["data.root=."] if group == "data" and option != "digits" else []
+    return ["data.root=."] if option in ORIGINS else []
 
 
 TRAINABLE = [
