@@ -87,6 +87,18 @@ class Uphill(SGD):
         return Rule(params, self.lr, lambda g, _: g)
 
 
+class Closed(UpdateRule):
+    """A setting that a stack does not find in the group."""
+
+    elementwise = True
+    name: Literal["closed"] = "closed"
+    lr: float = 0.01
+    power: float = 0.5
+
+    def build(self, params: Any) -> Rule:
+        return Rule(params, self.lr, lambda g, _: -g.sign() * g.abs() ** self.power)
+
+
 class Fixed(SGD):
     """η as it was at the start."""
 
@@ -184,6 +196,7 @@ SETTINGS: dict[type[Option], dict[str, Any]] = {
 BROKEN = [
     ("optimizer", Normed, "runs in a stack are not updated as alone"),
     ("optimizer", Forgetful, "something is kept elsewhere"),
+    ("optimizer", Closed, "'power' is not read from the parameter group"),
     ("optimizer", Uphill, "200 steps raise a quadratic cost"),
     ("optimizer", Fixed, 'η is not read from group\\["lr"\\]'),
     ("loss", Summed, "is not its examples' mean"),

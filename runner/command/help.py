@@ -101,7 +101,7 @@ def header(text: str) -> str:
     for line in text.splitlines():
         if not line.startswith("#") or (found and not line.strip("# ")):
             break
-        if not line.startswith("# @package"):
+        if not line.startswith(("# @package", "# yaml-language-server:")):
             found.append(line.strip("# "))
     return " ".join(found)
 

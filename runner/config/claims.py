@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 
-from runner.options.tasks import Metric, Task, all_metrics
+from runner.options.tasks import Metric, all_metrics, names_in
 
 TOKEN = re.compile(
     r" ?(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w/]))"
@@ -26,11 +26,6 @@ TOKEN = re.compile(
     r"| ?(?P<sign><=|>=|[<>~*/()@-])",
     re.ASCII,
 )
-KINDS = Task.__subclasses__()
-LEARNING = tuple(  # per epoch, also epoch 0
-    dict.fromkeys(name for kind in KINDS for s in ("train", "val") for name in kind.names(s))
-)
-TESTED = tuple(dict.fromkeys(name for kind in KINDS for name in kind.names("test")))
 RESULTS = ("train_seconds", "samples_per_second", "updates_per_second", "steps", "parameters")
 LAYER = (
     "preactivation_std", "preactivation_p15", "preactivation_p50", "preactivation_p85",
@@ -42,9 +37,19 @@ RANGE = "range"
 HIGHER_IS_BETTER = ("samples_per_second", "updates_per_second")
 
 
+def learning() -> list[str]:
+    """The metrics, of any task, that runs have after each epoch and at epoch 0."""
+    return [*names_in("train"), *names_in("val")]
+
+
+def tested() -> list[str]:
+    """The metrics, of any task, that runs have at their end."""
+    return names_in("test")
+
+
 def measured_metric(name: str) -> Metric | None:
     """The metric of a task that val/accuracy or the like names; None for lr, steps and other numbers."""
-    return all_metrics()[name.split("/")[1]] if name in (*LEARNING, *TESTED) else None
+    return all_metrics()[name.split("/")[1]] if name in (*learning(), *tested()) else None
 
 
 class Tokens:
@@ -203,18 +208,18 @@ def _quantity(tokens: Tokens) -> Quantity:
         rising = tokens.take("sign", ">=", "<=") == ">="
         target = float(tokens.take("number"))
     tokens.take("sign", ")")
-    if quantity.metric in (*TESTED, *RESULTS) or (name in TARGETS and quantity.epoch is not None):
+    if quantity.metric in (*tested(), *RESULTS) or (name in TARGETS and quantity.epoch is not None):
         raise ValueError(f"'{tokens.text}': {name}() needs a metric of every epoch")
     return Quantity(quantity.metric, quantity.epoch, name, target, rising)
 
 
 def _metric(tokens: Tokens, name: str) -> Quantity:
     family, _, layer = name.partition("/")
-    per_epoch = name in (*LEARNING, "lr") or (
+    per_epoch = name in (*learning(), "lr") or (
         family in LAYER and layer.isdigit() and int(layer) > 0
     )
-    if not per_epoch and name not in (*TESTED, *RESULTS):
-        known = [*LEARNING, *TESTED, "lr", *RESULTS, *(f"{family}/1" for family in LAYER)]
+    if not per_epoch and name not in (*tested(), *RESULTS):
+        known = [*learning(), *tested(), "lr", *RESULTS, *(f"{family}/1" for family in LAYER)]
         close = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean '{close[0]}'?" if close else f". Known: {', '.join(known)}"
         raise ValueError(f"'{tokens.text}': unknown metric '{name}'{hint}")

@@ -13,12 +13,12 @@ from typing_extensions import TypeAliasType
 
 from runner.config.claims import (
     LAYER,
-    TESTED,
     Comparison,
     Measure,
     measured_metric,
     parse_expectation,
     parse_measure,
+    tested,
 )
 from runner.options.option import Count, Option, Positive
 
@@ -162,7 +162,7 @@ class Study(Option):
     @field_validator("tune_by")
     @classmethod
     def _never_chosen_by_test(cls, text: str) -> str:
-        if text and any(quantity.metric in TESTED for quantity in parse_measure(text).quantities):
+        if text and any(quantity.metric in tested() for quantity in parse_measure(text).quantities):
             raise ValueError(f"'{text}': the test split is not for choosing; use val/")
         return text
 

@@ -28,22 +28,19 @@ class Lion(runner.Option):
     beta2: Fraction = 0.99
 
     def build(self, params):
-        return rule(params, self)
+        import torch
 
+        class Rule(torch.optim.Optimizer):
+            @torch.no_grad()
+            def step(self):
+                for group in self.param_groups:
+                    beta1, beta2 = group["beta1"], group["beta2"]
+                    for p in group["params"]:
+                        m = self.state[p].setdefault("m", torch.zeros_like(p))
+                        p.sub_((beta1 * m + (1 - beta1) * p.grad).sign() * group["lr"])
+                        m.mul_(beta2).add_(p.grad, alpha=1 - beta2)
 
-def rule(params, lion):
-    import torch
-
-    class Rule(torch.optim.Optimizer):
-        @torch.no_grad()
-        def step(self):
-            for group in self.param_groups:
-                for p in group["params"]:
-                    m = self.state[p].setdefault("m", torch.zeros_like(p))
-                    p.sub_((lion.beta1 * m + (1 - lion.beta1) * p.grad).sign() * group["lr"])
-                    m.mul_(lion.beta2).add_(p.grad, alpha=1 - lion.beta2)
-
-    return Rule(params, {"lr": lion.lr})
+        return Rule(params, self.model_dump(exclude={"name"}))
 '''
 TINY = ("data.train_size=64", "epochs=1", "trainer.progress=false", "trainer.threads=1")
 CHOSEN = ("optimizer=lion", "optimizer.lr=0.001")

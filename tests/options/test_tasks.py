@@ -1,24 +1,22 @@
 """Every task keeps its contract; what it refuses; and what it leaves of the test split."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from pydantic import TypeAdapter
 from torch import Tensor
 
+from runner.config.defaults import option_defaults
+from runner.options import registry
 from runner.options.architectures import MLP, NIN
 from runner.options.losses import CrossEntropy, Loss, MeanSquaredError, SigmoidCrossEntropy
 from runner.options.pictures import are_pictures
-from runner.options.tasks import AnyTask, Evaluated, Facts, Reconstruction, Task, all_metrics
+from runner.options.tasks import Evaluated, Facts, Reconstruction, Task, all_metrics
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
-OPTIONS = {
-    get_args(m.model_fields["name"].annotation)[0]: m for m in get_args(get_args(AnyTask)[0])
-}
+OPTIONS = registry.OPTIONS["task"]
 SHAPE, N = (3, 4, 5), 40
 MLP_, NIN_ = MLP.model_construct(name="mlp"), NIN.model_construct(name="nin")
 CROSS_ENTROPY = CrossEntropy(name="cross_entropy")
@@ -33,9 +31,8 @@ CASES: dict[str, tuple[Loss, tuple[str, ...] | None]] = {
 
 
 def task_of(name: str) -> Task:
-    text = (FILES[0].parent / f"{name}.yaml").read_text()
-    values = yaml.safe_load(text)
-    task: Task = TypeAdapter(AnyTask).validate_python(values.get("task", values))
+    task = OPTIONS[name].model_validate(option_defaults("task", name))
+    assert isinstance(task, Task)
     return task
 
 
@@ -50,7 +47,7 @@ def noisy(noise: str, level: float) -> Reconstruction:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files(file: Path) -> None:
-    assert task_of(file.stem).name == file.stem  # type: ignore[attr-defined]
+    assert task_of(file.stem).name == file.stem
     assert {file.stem for file in FILES} == OPTIONS.keys() == CASES.keys()
 
 
