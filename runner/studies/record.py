@@ -77,8 +77,6 @@ class Record(Option):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if not self.study.tune_by and any(arm.candidates for arm in self.arms.values()):
-            yield "study.tune_by: empty, but values were tried"
         if self.arms.keys() != self.study.arms.keys():
             yield f"arms: {', '.join(self.arms)}; the study has {', '.join(self.study.arms)}"
         for name, arm in self.arms.items():
