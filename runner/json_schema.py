@@ -19,7 +19,7 @@ from runner.command.compose import composing
 from runner.command.flags import folders_of
 from runner.command.permitted import LAUNCHERS
 from runner.command.plugins import plugins
-from runner.config.claims import LAYER, RANGE, RESULTS, TARGETS, metrics_of
+from runner.config.claims import LAYER, RANGE, RESULTS, TARGETS, learning, tested
 from runner.config.defaults import default
 from runner.config.schema import Config
 from runner.config.study import RESERVED
@@ -162,7 +162,7 @@ def _patch_study(
 
 def _measure() -> str:
     """A regular expression for the grammar of measures in runner.config.claims."""
-    metrics = map(re.escape, (*metrics_of("train", "val", "test"), "lr", *RESULTS))
+    metrics = map(re.escape, (*learning(), "lr", *tested(), *RESULTS))
     metric = _one_of([*metrics, rf"{_one_of(LAYER)}/[1-9]\d*"])
     at = rf"{metric}( ?@ ?\d+)?"
     reached = rf"{_one_of(TARGETS)} ?\( ?{metric} ?[<>]= ?{NUMBER} ?\)"

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from runner.config.tokens import Tokens
-from runner.options.registry import OPTIONS
-from runner.options.tasks import Metric, Task, all_metrics
+from runner.options.tasks import Metric, all_metrics, names_in
 
 RESULTS = ("train_seconds", "samples_per_second", "updates_per_second", "steps", "parameters")
 LAYER = (
@@ -35,26 +34,19 @@ LOWER_IS_BETTER = ("train_seconds",)
 FROM_FIRST_EPOCH = ("lr", "update_ratio")  # not measured before the first step
 
 
-def metrics_of(*splits: str) -> list[str]:
-    """The metrics of all tasks on these splits: train/loss, train/accuracy, ..."""
-    kinds = [kind for kind in OPTIONS["task"].values() if issubclass(kind, Task)]
-    return list(dict.fromkeys(name for kind in kinds for s in splits for name in kind.names(s)))
+def learning() -> list[str]:
+    """The metrics, of any task, that runs have after each epoch and at epoch 0."""
+    return [*names_in("train"), *names_in("val")]
 
 
-def is_learning(name: str) -> bool:
-    """Whether a metric is measured after every epoch, and before the first."""
-    return name in metrics_of("train", "val")
-
-
-def is_tested(name: str) -> bool:
-    """Whether a metric is of the test split."""
-    return name in metrics_of("test")
+def tested() -> list[str]:
+    """The metrics, of any task, that runs have at their end."""
+    return names_in("test")
 
 
 def measured_metric(name: str) -> Metric | None:
     """The metric of a task that val/accuracy or the like names; None for lr, steps and other numbers."""
-    known = name in metrics_of("train", "val", "test")
-    return all_metrics()[name.split("/")[1]] if known else None
+    return all_metrics()[name.split("/")[1]] if name in (*learning(), *tested()) else None
 
 
 def direction(metric: str) -> int:
@@ -202,7 +194,7 @@ def _swept(tokens: Tokens) -> Measure:
             by = _quantity(tokens)
         measure = Measure(tokens.text, first, sweep=Sweep(function, "", by))
     if function == BEST:
-        if is_tested(by.metric):
+        if by.metric in tested():
             remedy = f"best({measure.first.metric} by val/loss)"
             raise ValueError(f"'{tokens.text}': the test split is not for choosing; {remedy}")
         if not by.direction:
@@ -233,11 +225,11 @@ def _quantity(tokens: Tokens) -> Quantity:
 def _per_epoch(name: str) -> bool:
     family, _, layer = name.partition("/")
     of_layer = family in LAYER and layer.isdigit() and int(layer) > 0
-    return of_layer or name == "lr" or is_learning(name)
+    return of_layer or name in (*learning(), "lr")
 
 
 def _at_the_end(name: str) -> bool:
-    return name in RESULTS or is_tested(name)
+    return name in (*tested(), *RESULTS)
 
 
 def _is_metric(name: str) -> bool:
@@ -246,12 +238,7 @@ def _is_metric(name: str) -> bool:
 
 def _metric(tokens: Tokens, name: str) -> Quantity:
     if not _is_metric(name):
-        known = [
-            *metrics_of("train", "val", "test"),
-            "lr",
-            *RESULTS,
-            *(f"{family}/1" for family in LAYER),
-        ]
+        known = [*learning(), *tested(), "lr", *RESULTS, *(f"{family}/1" for family in LAYER)]
         close = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean '{close[0]}'?" if close else f". Known: {', '.join(known)}"
         raise ValueError(f"'{tokens.text}': unknown metric '{name}'{hint}")

@@ -16,10 +16,10 @@ from typing_extensions import TypeAliasType
 from runner.config.claims import (
     LAYER,
     Measure,
-    is_learning,
-    is_tested,
+    learning,
     measured_metric,
     parse_measure,
+    tested,
 )
 from runner.config.expectations import REPLICATES, Comparison, parse_expectation
 from runner.options.option import Count, Option, Positive
@@ -198,7 +198,7 @@ class Study(Option):
         if not text:
             return text
         measure = parse_measure(text)
-        if any(is_tested(quantity.metric) for quantity in measure.quantities):
+        if any(quantity.metric in tested() for quantity in measure.quantities):
             raise ValueError(f"'{text}': the test split is not for choosing; use val/")
         if measure.sweep:
             raise ValueError(f"'{text}': values are tuned by a number of each run")
@@ -312,9 +312,9 @@ class Study(Option):
         chooser = [
             quantity.metric for quantity in parse_measure(self.tune_by or "val/loss").quantities
         ]
-        splits = {metric.split("/")[0] for metric in chooser if is_learning(metric)}
+        splits = {metric.split("/")[0] for metric in chooser if metric in learning()}
         return any(
-            is_learning(q.metric) and q.metric.split("/")[0] in splits for q in measure.quantities
+            q.metric in learning() and q.metric.split("/")[0] in splits for q in measure.quantities
         )
 
 

@@ -6,7 +6,7 @@ Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from runner.options.architectures import Architecture, Shape
 from runner.options.losses import Loss, Target
@@ -273,7 +273,7 @@ class Classification(Task):
         worst = worst[confidence[worst] >= 0]
         if len(worst) and are_pictures(evaluated.facts.shape):
             captions = [
-                (f"said {names[predicted[i]]} {confidence[i]:.1%}", f"is {names[labels[i]]}")
+                (f"said {names[predicted[i]]} ({confidence[i]:.0%})", f"is {names[labels[i]]}")
                 for i in worst.tolist()
             ]
             found.pictures["mistakes"] = gallery(evaluated.images[worst].numpy(), captions)
@@ -306,7 +306,7 @@ class Regression(Task):
     def misfits(self, facts: Facts, loss: Loss) -> Iterator[str]:
         if facts.class_names is not None:
             found = f"data={facts.data} has {len(facts.class_names)} classes, no values"
-            yield f"task=regression: {found}; task=classification"
+            yield f"task=regression: {found}; data.target_kind=values (csv, npz), or task=classification"
 
     def num_outputs(self, facts: Facts) -> int:
         return 1
@@ -482,5 +482,14 @@ def ends_in_classes(task: str, architecture: Architecture) -> Iterator[str]:
 
 def all_metrics() -> dict[str, Metric]:
     """The metrics of all tasks by name; of the test split's own ones, too."""
-    kinds = [kind for kind in OPTIONS["task"].values() if issubclass(kind, Task)]
-    return {metric.name: metric for kind in kinds for metric in (*kind.metrics, *kind.tested)}
+    return {m.name: m for kind in all_tasks() for m in (*kind.metrics, *kind.tested)}
+
+
+def names_in(split: str) -> list[str]:
+    """The names of a split's metrics, of all tasks."""
+    return list(dict.fromkeys(name for kind in all_tasks() for name in kind.names(split)))
+
+
+def all_tasks() -> list[type[Task]]:
+    """Also the user's, which need not be derived from Task."""
+    return cast(list[type[Task]], list(OPTIONS["task"].values()))

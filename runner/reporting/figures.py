@@ -153,7 +153,7 @@ def draw_tuning(evidence: Evidence) -> Picture | None:
     keys = list(dict.fromkeys(key for candidate in tried for key in candidate.values))
     if not keys:
         return None
-    measure = parse_measure(evidence.study.tune_by)
+    measure = parse_measure(evidence.study.tune_by or f"val/{evidence.task.criterion}")
     figure, axes = empty_panels(len(keys))
     for axis, key in zip(axes, keys, strict=True):
         numeric = all(isinstance(c.values.get(key, 1), (int, float)) for c in tried)

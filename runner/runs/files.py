@@ -80,14 +80,20 @@ def append(path: Path, data: bytes, sync: bool = False, create: bool = False) ->
             os.fsync(file.fileno())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces a file as a whole: a reader, or a crash, finds the old content or the new."""
-    with replacing(path, data):
+def write_atomically(path: Path, data: bytes, sync: bool = True) -> None:
+    """Replaces a file as a whole: a reader, or a crash, finds the old content or the new.
+
+    Args:
+        path: The file.
+        data: Its new content.
+        sync: Flushed to the disk first; without, a power cut may leave it empty.
+    """
+    with replacing(path, data, sync):
         pass
 
 
 @contextmanager
-def replacing(path: Path, data: bytes) -> Iterator[None]:
+def replacing(path: Path, data: bytes, sync: bool = True) -> Iterator[None]:
     """Writes beside a file and takes its place at the end of the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
@@ -95,7 +101,8 @@ def replacing(path: Path, data: bytes) -> Iterator[None]:
         with temporary.open("xb") as file:  # "x" never follows a symbolic link
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         yield
         os.replace(temporary, path)
     finally:

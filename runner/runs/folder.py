@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 OUTPUTS = Path("outputs")
-PICTURES = "pictures"
 HYDRA = ".hydra"  # how the run was composed, in Hydra's files
 FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
@@ -54,7 +53,7 @@ class RunFolder:
     metrics.jsonl     an object for each epoch: epoch, step, seconds and every metric
     result.json       the final numbers, written last
     predictions.npz   what it says of the test split; see runner.runs.predictions
-    pictures/         PNG files, by the task: confusion_matrix, mistakes, reconstructions, ...
+    *.png             pictures, by the task: confusion_matrix, mistakes, reconstructions, ...
     checkpoints/      see runner.runs.checkpoints
 
     Reading raises DataError for a file that is not what a run leaves.
@@ -212,8 +211,7 @@ class RunFolder:
         self._write("predictions.npz", buffer.getvalue())
 
     def write_picture(self, name: str, png: bytes) -> None:
-        self._mine(PICTURES).mkdir(exist_ok=True)
-        self._write(f"{PICTURES}/{name}.png", png)
+        write_atomically(self._mine(f"{name}.png"), png, sync=False)
 
     def predictions(self) -> tuple["np.ndarray", "np.ndarray"]:
         """Probabilities (n, classes) and labels (n,) of the test split.
@@ -255,9 +253,9 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / PICTURES, ignore_errors=True)
-        for events in self.path.glob("events.out.tfevents.*"):
-            events.unlink()
+        for pattern in ("events.out.tfevents.*", "*.png"):
+            for file in self.path.glob(pattern):
+                file.unlink()
         self._write("metrics.jsonl", b"")
 
     # Lock and writing

@@ -55,7 +55,7 @@ def _under_dropout(evidence: Evidence) -> Iterator[str]:
     """Claims about what the training itself sees: dropout on, and the weights of each step."""
     study = evidence.study
     measures = [claim.parsed_measure for claim in study.claims]
-    measures += [parse_measure(study.tune_by)] if study.tune else []
+    measures += [parse_measure(study.tune_by)] if study.tune and study.tune_by else []
     used = {q.metric for measure in measures for q in measure.quantities if q.metric in RUNNING}
     if not used:
         return

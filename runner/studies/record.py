@@ -102,8 +102,6 @@ class Record(Option):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if self.study.tune and not self.study.tune_by:
-            yield "study.tune_by: empty"
         if self.arms.keys() != self.study.arms.keys():
             yield f"arms: {', '.join(self.arms)}; the study has {', '.join(self.study.arms)}"
         seeds = set(self.study.seed_list)

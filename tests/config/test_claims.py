@@ -26,6 +26,14 @@ def test_quantities(
     assert (quantity.function, quantity.target) == (function, target)
 
 
+def test_which_way_is_better_is_said_by_the_tasks() -> None:
+    better = {"val/accuracy": True, "test/error": False, "val/loss": False, "val/psnr": True,
+              "test/rmse": False, "test/r2": True, "updates_per_second": True}  # fmt: skip
+    for text, higher in better.items():
+        assert parse_measure(text).higher_is_better == higher
+    assert not parse_measure("epochs_to(val/psnr >= 20)").higher_is_better
+
+
 def test_a_slash_with_spaces_is_a_ratio() -> None:
     measure = parse_measure("gradient_std/1@0 / gradient_std/5@0")
     assert measure.operator == "/"

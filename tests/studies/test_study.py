@@ -151,6 +151,19 @@ def test_every_arm_is_trained_with_every_swept_value(study):
     assert report.main(["outputs/s"]) == 0 and ensembles.main(["outputs/s", "--missing", "9"]) == 0
 
 
+def test_another_task_is_tuned_and_reported_by_its_own_criterion(study):
+    ended = study(
+        "task=reconstruction", measure="test/psnr", expect="a > b", seeds="2", epochs=4,
+        arms="{a: [], b: [optimizer.lr=1e-9]}", rest="  tune: {optimizer.lr: [0.01, 0.1]}",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert evidence().study.tune_by == "val/psnr"
+    assert evidence().arms["a"].chosen["optimizer.lr"] >= 0.1
+    report = Path("outputs/s/report.md").read_text()
+    assert "| arm | parameters | test psnr |" in report
+    assert "val/psnr" in Path("outputs/s/report.html").read_text()
+
+
 def test_an_arm_that_sets_a_tuned_key_is_not_tuned_and_that_is_told(study):
     ended = study(rest="  tune: {optimizer.lr: [0.1, 0.2, 0.3]}", seeds="1")
     assert "optimizer.lr was tuned in a, but not in b" in ended.out
@@ -193,6 +206,15 @@ def test_an_ensemble_is_compared_with_its_members(study):
         ({"measure": "test/eror"}, "did you mean 'test/error'"),
         ({"measure": "val/accuracy@9"}, "there are only epochs=2"),
         ({"measure": "saturation/1@0"}, "needs diagnostics=layers"),
+        ({"measure": "test/psnr"}, "task=classification has test/loss, test/accuracy, test/error"),
+        (
+            {
+                "arms": "{a: [], b: [task=reconstruction]}",
+                "measure": "test/loss",
+                "rest": "  ensembles: {e: {of: [a], size: 2}}",
+            },
+            "ensembles average probabilities; task=reconstruction",
+        ),
         ({"expect": "a ~ b"}, "margin"),
         ({"seeds": "[1, 1]"}, "each seed once"),
         ({"rest": "  tune: {optimizer.lr: [-1.0]}"}, "optimizer.lr=-1.0"),
