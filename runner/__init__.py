@@ -10,9 +10,12 @@ PUBLIC = {
     "Option": "runner.options.option",
     "option": "runner.config.schema",  # with the options of all groups
 }
+MODULES = ("testing",)
 
 
 def __getattr__(name: str) -> Any:
     if name in PUBLIC:
         return getattr(import_module(PUBLIC[name]), name)
+    if name in MODULES:
+        return import_module(f"runner.{name}")
     raise AttributeError(f"module 'runner' has no attribute '{name}'")

@@ -17,6 +17,7 @@ from runner.errors import ConfigError
 from runner.options.architectures import Architecture, Shape
 from runner.options.data import Data
 from runner.options.layers import BatchNorm, Dropout, layers
+from runner.options.registry import fault_in
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
 from runner.training.lightning import LightningEnvironment, pl
@@ -50,12 +51,15 @@ def prepare(configs: Iterable[Config]) -> None:
                 f"batch_size.size={size}: the training set has {count} examples;"
                 " batch_size=full takes them all"
             ] = None
-        elif (
-            config.regularizer.batch_norm
-            and count % size == 1 % size
-            and values_normalized(config.architecture, config.regularizer, data.shape) == 1
-        ):
-            problems[batch_of_one(size, count)] = None
+        elif config.regularizer.batch_norm and count % size == 1 % size:
+            try:
+                values = values_normalized(config.architecture, config.regularizer, data.shape)
+            except Exception as error:
+                if fault := fault_in(error):  # of an architecture of the user's
+                    raise ConfigError([fault]) from None
+                raise
+            if values == 1:
+                problems[batch_of_one(size, count)] = None
     if problems:
         raise ConfigError(list(problems))
 
