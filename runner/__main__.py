@@ -95,7 +95,7 @@ def train_and_tell(request: Request) -> int:
         terminal.tell_sweep(request.jobs, already, pending.refused)
         failed = any(folder.status not in FINISHED for folder in folders)
         return SOME_FAILED if failed else 0
-    terminal.tell_run(folders[0], already=not pending.jobs)
+    terminal.tell_run(folders[0], request.jobs[0].config.task, already=not pending.jobs)
     return 0 if folders[0].status == "complete" else FAILED
 
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from runner.command.compose import composing
-from runner.config.defaults import CONF
+from runner.config.defaults import option_defaults
 from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import summary
@@ -31,11 +31,13 @@ from runner.options.layers import layers, weights
 from runner.options.losses import Loss
 from runner.options.optimizers import UpdateRule
 from runner.options.option import Option
-from runner.options.registry import OPTIONS, defaults_of, names_of
+from runner.options.registry import OPTIONS, is_own, names_of
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
+from runner.options.tasks import Task
 from runner.runs.folder import RunFolder
 from runner.training.build import initialize
+from runner.training.facts import facts_of
 from runner.training.networks import Networks
 from runner.training.run import tensors_of
 from runner.training.train import train_all
@@ -70,10 +72,8 @@ def check_option(kind: type[Option], **settings: Any) -> None:
 
 
 def _made(group: str, kind: type[Option], settings: dict[str, Any]) -> Option:
-    file = CONF / group / f"{names_of(kind)[0]}.yaml"
-    defaults = yaml.safe_load(file.read_text("utf-8")) if file.exists() else defaults_of(kind)
     try:
-        return kind.model_validate(defaults | settings)
+        return kind.model_validate(option_defaults(group, names_of(kind)[0]) | settings)
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         key = ".".join(map(str, mistake["loc"]))
@@ -237,7 +237,9 @@ def _check_seed_and_stack(architecture: Architecture, regularizer: Regularizer) 
     shape = (1, 8, 8)
     x = torch.rand(2, 4, *shape, generator=torch.Generator().manual_seed(0))
     init = next(iter(OPTIONS["init"].values()))
-    config: Any = SimpleNamespace(init=init.model_validate(_file("init", init)))
+    config: Any = SimpleNamespace(
+        init=init.model_validate(option_defaults("init", names_of(init)[0]))
+    )
 
     def drawn(seed: int) -> nn.Module:
         network = architecture.build(shape, CLASSES, regularizer)
@@ -304,17 +306,24 @@ def _check_regularizer(regularizer: Regularizer) -> None:
 def _check_loss(loss: Loss) -> None:
     random = torch.Generator().manual_seed(0)
     z = torch.randn(6, 4, generator=random, dtype=torch.float64, requires_grad=True)
-    targets = torch.randint(4, (6,), generator=random)
+    if "class" in loss.targets:
+        _check_cost(loss, z, torch.randint(4, (6,), generator=random))
+        a = loss.probabilities(z.detach())
+        assert a.shape == z.shape, f"probabilities are of shape {tuple(a.shape)}"
+        assert ((a >= 0) & (a <= 1)).all(), "there are probabilities outside of [0, 1]"
+        assert torch.allclose(a.sum(1), torch.ones_like(a[:, 0])), "probabilities do not sum to 1"
+    if {"fraction", "value"} & set(loss.targets):
+        _check_cost(loss, z, torch.rand(6, 4, generator=random, dtype=torch.float64))
+    assert loss.activation(z.detach()).shape == z.shape, "an output without its answer"
+
+
+def _check_cost(loss: Loss, z: Tensor, targets: Tensor) -> None:
     value = loss(z, targets)
     assert value.shape == (), f"the loss of a batch is a number, not of shape {tuple(value.shape)}"
     right = torch.autograd.gradcheck(lambda z: loss(z, targets), (z,), raise_exception=False)
     assert right, "its gradient is not that of finite differences"
     single = torch.stack([loss(z[i : i + 1], targets[i : i + 1]) for i in range(6)])
     assert torch.allclose(value, single.mean()), "the loss of a batch is not its examples' mean"
-    a = loss.probabilities(z.detach())
-    assert a.shape == z.shape, f"probabilities are of shape {tuple(a.shape)}"
-    assert ((a >= 0) & (a <= 1)).all(), "there are probabilities outside of [0, 1]"
-    assert torch.allclose(a.sum(1), torch.ones_like(a[:, 0])), "probabilities do not sum to 1"
 
 
 def _check_data(data: Data) -> None:
@@ -342,14 +351,27 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 
 def _check_training(group: str, option: Option) -> None:
     """Two runs with the option, alone and as a stack, end alike."""
-    configs = [_config(group, option, seed) for seed in (0, 1)]
-    alone, stacked = _losses(configs, 1), _losses(configs, 2)
+    with TemporaryDirectory() as folder:
+        configs = [_config(group, option, seed, Path(folder)) for seed in (0, 1)]
+        alone, stacked = _losses(configs, 1), _losses(configs, 2)
     for a, b in zip(alone, stacked, strict=True):
         assert math.isclose(a, b, rel_tol=1e-4), f"alone it ends at a loss of {a}, in a stack {b}"
 
 
-def _config(group: str, option: Option, seed: int) -> Config:
-    values = _base() | {"seed": seed, group: option.model_dump(mode="json")}
+def _config(group: str, option: Option, seed: int, folder: Path) -> Config:
+    words: list[str] = []
+    if isinstance(option, Loss) and "class" not in option.targets:
+        words = ["task=reconstruction"]
+    elif isinstance(option, Task) and is_own(type(option)):
+        words = [f"task={option.name}"]  # chooses a loss that fits
+    base = _base(*words)
+    if isinstance(option, Task) and [*option.misfits(facts_of(base.data), base.loss)]:
+        table = folder / "values.csv"
+        rows = [f"{n % 7},{n % 11},{n % 7 - n % 11 / 2}" for n in range(120)]
+        table.write_text("a,b,value\n" + "\n".join(rows), encoding="utf-8")
+        own = ["data=csv", f"data.path={table}", "data.target=value", "data.target_kind=values"]
+        base = _base(*words, *own)
+    values = base.model_dump(mode="json") | {"seed": seed, group: option.model_dump(mode="json")}
     try:
         return Config.model_validate(values)
     except ValidationError:  # an architecture that cannot do without dropout
@@ -358,15 +380,11 @@ def _config(group: str, option: Option, seed: int) -> Config:
 
 
 @cache
-def _base() -> dict[str, Any]:
+def _base(*words: str) -> Config:
     with composing() as composer:
-        config = composer.config(TINY)
+        config = composer.config([*TINY, *words])
     assert config
-    return config.model_dump(mode="json")
-
-
-def _file(group: str, kind: type[Option]) -> Any:
-    return yaml.safe_load((CONF / group / f"{names_of(kind)[0]}.yaml").read_text("utf-8"))
+    return config
 
 
 def _losses(configs: Sequence[Config], width: int) -> list[float]:

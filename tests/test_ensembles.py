@@ -13,7 +13,8 @@ LABELS = np.array([0, 1, 2, 1])
 def finished(path: Path, probabilities: np.ndarray, status: str = "complete") -> Member:
     path.mkdir(parents=True)
     folder = RunFolder(path)
-    folder.write_predictions(probabilities.astype(np.float32), LABELS)
+    probabilities = probabilities.astype(np.float32)
+    folder.write_predictions({"probabilities": probabilities, "labels": LABELS})
     folder.write_status(status)
     return Member(path)
 
@@ -37,7 +38,8 @@ def test_groups_share_no_member(members: list[Member]) -> None:
 
 
 def test_members_tested_on_other_examples_do_not_mix(members: list[Member]) -> None:
-    RunFolder(members[1].path).write_predictions(np.ones((4, 3)) / 3, LABELS[::-1].copy())
+    others = {"probabilities": np.ones((4, 3)) / 3, "labels": LABELS[::-1]}
+    RunFolder(members[1].path).write_predictions(others)
     with pytest.raises(ValueError, match="other examples"):
         ensemble_metrics([Member(member.path) for member in members])
 

@@ -26,6 +26,7 @@ from runner.command.yaml_files import Source
 from runner.config.defaults import CONF
 from runner.config.mistakes import check, nearest
 from runner.config.schema import Config
+from runner.data.fingerprint import forget
 from runner.errors import ConfigError, summary
 from runner.runs.job import Job
 
@@ -81,16 +82,21 @@ class Composer:
         if overrides is None or (swept and not multirun):
             raise ConfigError(list(self.problems))
         keys = [override.get_key_element() for override in swept]
-        jobs: dict[tuple[str, str], Job] = {}
+        jobs: list[Job] = []
         for combination in combinations(overrides):
             config = self.config(combination)
             if config:
                 chosen = dict(word.split("=", 1) for word in combination if "=" in word)
                 named = tuple((key.lstrip("+"), chosen[key]) for key in keys)
-                job = Job(tuple(combination), config, named)
-                jobs.setdefault((config.name, config.hash), job)
+                jobs.append(Job(tuple(combination), config, named))
         self._raise_problems()
-        return list(jobs.values())
+        forget()
+        if len(jobs) == 1:  # to be shown, it needs no data
+            return jobs
+        runs: dict[tuple[str, str], Job] = {}
+        for job in jobs:
+            runs.setdefault((job.config.name, job.config.hash), job)
+        return list(runs.values())
 
     def config(self, words: Sequence[str]) -> Config | None:
         """One checked configuration, or None where there were problems."""

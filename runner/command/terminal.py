@@ -13,13 +13,14 @@ from rich.text import Text
 
 from runner.foreign import for_csv, for_terminal
 from runner.interrupts import Interrupted
+from runner.options.tasks import Metric, Task, all_metrics
 from runner.runs.files import write_atomically
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import owner_of
 
 MAX_LINES = 6
-METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
+SPLITS = ("train", "val", "test")
 
 
 class Screen(Console):
@@ -61,17 +62,16 @@ def tell_interrupted(interrupted: Interrupted) -> None:
     err.print(f"Interrupted ({interrupted}). The same command goes on from here.")
 
 
-def tell_run(folder: RunFolder, already: bool) -> None:
+def tell_run(folder: RunFolder, task: Task, already: bool) -> None:
     """The final table of one run, or why there is none."""
     result = folder.result
     if folder.status == "complete" and result:
         table = Table(box=None, pad_edge=False)
-        for heading in ("", "loss", "accuracy"):
+        for heading in ("", *(metric.name for metric in task.metrics)):
             table.add_column(heading, justify="right" if heading else "left")
-        for split in ("train", "val", "test"):
-            table.add_row(
-                split, number(result[f"{split}/loss"]), percent(result[f"{split}/accuracy"])
-            )
+        for split in SPLITS:
+            values = [metric.shown(result[f"{split}/{metric.name}"]) for metric in task.metrics]
+            table.add_row(split, *values)
         out.print(table)
         out.print(
             f"{result['epochs']} epochs, {result['steps']} steps in {result['train_seconds']:.1f} s on"
@@ -97,10 +97,10 @@ def tell_finished(job: Job, folder: RunFolder, number_: int, total: int) -> None
     """One line on a run of a sweep that has just ended."""
     result = folder.result
     if folder.status == "complete" and result:
-        text = (
-            f"val {percent(result['val/accuracy'])}  test {percent(result['test/accuracy'])}"
-            f"  {result['train_seconds']:.1f} s"
-        )
+        metric = job.config.task.metric(job.config.task.criterion)
+        val, test = (metric.shown(result[f"{split}/{metric.name}"]) for split in ("val", "test"))
+        name = "" if metric.percent else f"{metric.name} "
+        text = f"val {name}{val}  test {name}{test}  {result['train_seconds']:.1f} s"
     else:
         text = f"{folder.status}: {folder.reason}"
         if folder.status == "failed":
@@ -119,20 +119,24 @@ def tell_awaited(jobs: Sequence[Job], owner: str) -> None:
 
 
 def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None = None) -> None:
-    """The table of a sweep, best validation accuracy first, with only what varies; also sweep.csv.
+    """The table of a sweep, the best by its task's criterion first, with only what varies; also sweep.csv.
 
     Args:
         jobs: Its runs.
         already: How many of them were finished before.
         refused: Why a run could not begin, by its folder.
     """
-    rows = sorted((row_of(job) for job in jobs), key=rank)
+    tasks = [job.config.task for job in jobs]
+    criteria = list(dict.fromkeys(task.metric(task.criterion) for task in tasks))
+    rows = sorted((row_of(job) for job in jobs), key=lambda row: rank(row, criteria))
     varying = [
         key
         for key in dict.fromkeys(key for job in jobs for key in job.settings)
         if len({job.settings.get(key) for job in jobs}) > 1
     ]
-    metrics = ("val/accuracy", "val/loss", "test/accuracy", "train/loss", "seconds")
+    chosen_by = [f"val/{metric.name}" for metric in criteria]
+    also = [f"test/{metric.name}" for metric in criteria]
+    metrics = list(dict.fromkeys([*chosen_by, "val/loss", *also, "train/loss", "seconds"]))
     path = OUTPUTS / jobs[0].config.name / "sweep.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, as_csv([*varying, "status", *metrics, "run"], rows).encode())
@@ -143,7 +147,7 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
     for heading in metrics:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        shown = [percent(row[m]) if "accuracy" in m else number(row[m]) for m in metrics]
+        shown = [in_words(name, row.get(name)) for name in metrics]
         shown = shown if row["status"] == "complete" else [str(row["status"]), *shown[1:]]
         table.add_row(*(str(row.get(key, "")) for key in varying), *shown)
     out.print(table)
@@ -171,7 +175,8 @@ def described(job: Job) -> str:
 def row_of(job: Job) -> dict[str, Any]:
     folder = RunFolder(job.folder)
     result = folder.result or {}
-    metrics = {name: result.get(name) for name in METRICS}
+    names = [name for split in SPLITS for name in job.config.task.names(split)]
+    metrics = {name: result.get(name) for name in names}
     return {
         **job.settings,
         **metrics,
@@ -181,10 +186,15 @@ def row_of(job: Job) -> dict[str, Any]:
     }
 
 
-def rank(row: dict[str, Any]) -> tuple[bool, float, float]:
-    """Best validation accuracy first, the lower validation loss first among equals."""
-    accuracy, loss = row["val/accuracy"], row["val/loss"]
-    return accuracy is None, -(accuracy or 0.0), loss if loss is not None else float("inf")
+def rank(row: dict[str, Any], criteria: Sequence[Metric]) -> tuple[float, ...]:
+    """The best by each criterion on the validation split first, the lower loss first among equals."""
+    key: list[float] = []
+    for metric in criteria:
+        value = row.get(f"val/{metric.name}")
+        sign = -1.0 if metric.higher_is_better else 1.0
+        key += [value is None, sign * (value or 0.0)]
+    loss = row["val/loss"]
+    return *key, loss if loss is not None else float("inf")
 
 
 def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
@@ -195,9 +205,6 @@ def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
     return file.getvalue()
 
 
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
-
-
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2%}"
+def in_words(name: str, value: float | None) -> str:
+    """A number of a run for people: val/accuracy, seconds or another."""
+    return all_metrics().get(name.rpartition("/")[2], Metric(name)).shown(value)

@@ -18,14 +18,19 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 
+from runner.options.tasks import Metric, Task, all_metrics
+
 TOKEN = re.compile(
     r" ?(?P<number>-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w/]))"
     r"| ?(?P<name>[A-Za-z_]\w*(?:/\w+)*)"
     r"| ?(?P<sign><=|>=|[<>~*/()@-])",
     re.ASCII,
 )
-LEARNING = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")  # per epoch, also epoch 0
-TESTED = ("test/loss", "test/accuracy", "test/error")
+KINDS = Task.__subclasses__()
+LEARNING = tuple(  # per epoch, also epoch 0
+    dict.fromkeys(name for kind in KINDS for s in ("train", "val") for name in kind.names(s))
+)
+TESTED = tuple(dict.fromkeys(name for kind in KINDS for name in kind.names("test")))
 RESULTS = ("train_seconds", "samples_per_second", "updates_per_second", "steps", "parameters")
 LAYER = (
     "preactivation_std", "preactivation_p15", "preactivation_p50", "preactivation_p85",
@@ -34,7 +39,12 @@ LAYER = (
 TIMED = ("train_seconds", "samples_per_second", "updates_per_second")
 TARGETS = {"epochs_to": "epoch", "steps_to": "step", "seconds_to": "seconds"}
 RANGE = "range"
-HIGHER_IS_BETTER = ("accuracy", "samples_per_second", "updates_per_second")
+HIGHER_IS_BETTER = ("samples_per_second", "updates_per_second")
+
+
+def measured_metric(name: str) -> Metric | None:
+    """The metric of a task that val/accuracy or the like names; None for lr, steps and other numbers."""
+    return all_metrics()[name.split("/")[1]] if name in (*LEARNING, *TESTED) else None
 
 
 class Tokens:
@@ -98,7 +108,10 @@ class Quantity:
 
     @property
     def higher_is_better(self) -> bool:
-        return not self.function and self.metric.endswith(HIGHER_IS_BETTER)
+        known = measured_metric(self.metric)
+        return not self.function and (
+            known.higher_is_better if known else self.metric in HIGHER_IS_BETTER
+        )
 
     @property
     def is_timed(self) -> bool:

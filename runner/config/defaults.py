@@ -23,12 +23,19 @@ def default(key: str, choices: dict[str, str]) -> object:
     """The default of a dotted key, given the options chosen for the groups; None if there is none."""
     group, _, rest = key.partition(".")
     option = {**chosen(), **choices}.get(group)
-    value: Any = _read(CONF / group / f"{option}.yaml" if rest else CONF / "config.yaml")
-    if rest and not value and (kind := OPTIONS.get(group, {}).get(str(option))):
-        value = defaults_of(kind)  # an option that has no YAML file
+    value: Any = option_defaults(group, str(option)) if rest else _read(CONF / "config.yaml")
     for part in (rest or group).split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def option_defaults(group: str, option: str) -> dict[str, Any]:
+    """The settings of an option by its YAML file, else by its class."""
+    if values := _read(CONF / group / f"{option}.yaml"):
+        of_group: dict[str, Any] = values.get(group, values)  # a file that chooses a loss, too
+        return of_group
+    kind = OPTIONS.get(group, {}).get(option)
+    return defaults_of(kind) if kind else {}
 
 
 @cache

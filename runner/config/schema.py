@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from runner.config.plugins import recorded
 from runner.config.study import Study
+from runner.data import sets as sets  # registers them
+from runner.data.fingerprint import fingerprint
 from runner.options.architectures import Architecture
 from runner.options.data import Data
 from runner.options.diagnostics import Diagnostics
@@ -19,6 +21,7 @@ from runner.options.registry import ByName, Source, sources_of
 from runner.options.registry import option as option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
+from runner.options.tasks import Classification, Task
 
 
 class BatchSize(Option):
@@ -61,11 +64,12 @@ class Config(Option):
         name: The folder of the run below outputs/.
         seed: Initial weights, data order, dropout and augmentation follow from it.
         epochs: Passes over the training split.
-        select: Which weights are tested: the last, or the best by validation accuracy.
+        select: Which weights are tested: the last, or the best by the task's criterion on validation.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
         study: What is compared, and what is expected of it; null for a single run.
         data: Which examples a network sees, and how.
+        task: What is learnt, and what is measured of it.
         architecture: The network.
         init: The initial weights.
         optimizer: The update rule.
@@ -85,6 +89,9 @@ class Config(Option):
     fail_fast: bool
     study: Study | None
     data: Annotated[Data, ByName("data")]
+    task: Annotated[Task, ByName("task")] = Classification(
+        name="classification"
+    )  # what runs learnt before there were tasks
     architecture: Annotated[Architecture, ByName("architecture")]
     init: Annotated[Init, ByName("init")]
     optimizer: Annotated[UpdateRule, ByName("optimizer")]
@@ -98,6 +105,7 @@ class Config(Option):
     @model_validator(mode="after")
     def _no_setting_is_ignored(self) -> "Config":
         problems = list(self.architecture.problems(self.regularizer))
+        problems += self.task.problems(self.architecture, self.loss)
         if self.regularizer.batch_norm:
             if self.batch_size.size == 1 and self.architecture.hidden:
                 problems.append(
@@ -119,14 +127,32 @@ class Config(Option):
             raise ValueError("; ".join(problems))
         return self
 
-    def identity(self) -> dict[str, Any]:
-        """What decides the numbers of a run: not its name, nor the device, logging and progress."""
-        identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
-        del identity["data"]["root"]
-        identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide the numbers of a run: not its name, nor the device, logging and progress."""
+        settings = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
+        settings["trainer"] = {key: settings["trainer"][key] for key in ("precision", "tf32")}
+        return settings
+
+    def identity(self, data: str | None = None) -> dict[str, Any]:
+        """What decides the numbers: the settings, and what the data are instead of where they lie.
+
+        Args:
+            data: The fingerprint of the data, where it is known.
+
+        Raises:
+            DataError: The data are not where the configuration says.
+        """
+        identity = self._placeless()
+        identity["data"]["fingerprint"] = data or fingerprint(self.data)
         if self.sources:
             identity["sources"] = {group: source.sha256 for group, source in self.sources.items()}
         return identity
+
+    def _placeless(self) -> dict[str, Any]:
+        settings = self.settings()
+        for place in self.data.places:
+            del settings["data"][place]
+        return settings
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -140,10 +166,22 @@ class Config(Option):
     @property
     def digest(self) -> str:
         """The SHA-256 of the identity: equal for the same run, different for different runs."""
-        text = json.dumps(self.identity(), sort_keys=True)
-        return sha256(text.encode()).hexdigest()
+        return _digest(self.identity())
+
+    @property
+    def former_digest(self) -> str | None:
+        """The digest of versions up to 0.2, which knew neither files nor tasks; None where these can differ."""
+        if self.data.name != "digits" or self.task != Classification(name="classification"):
+            return None
+        identity = self._placeless()
+        del identity["task"]
+        return _digest(identity)
 
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that name this run among all others."""
         return self.digest[:16]
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -16,6 +16,7 @@ from runner.config.claims import (
     TESTED,
     Comparison,
     Measure,
+    measured_metric,
     parse_expectation,
     parse_measure,
 )
@@ -37,6 +38,7 @@ Words = Annotated[tuple[str, ...], Field(strict=False)]
 Choices = Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]
 Factor = Annotated[float, Field(gt=1)]
 Interval = Annotated[tuple[Positive, Positive], Field(strict=False)]
+ENSEMBLED = ("test/loss", "test/accuracy", "test/error")  # of averaged probabilities
 RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the study sets them
 
 
@@ -123,7 +125,8 @@ class Study(Option):
             not tuned in it. Where the best value is the first or last of positive numbers, the range
             goes on geometrically, at most twice.
         tune_seeds: How many of the seeds, from the first, are used for tuning.
-        tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split.
+        tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split;
+            empty: the task's criterion on the validation split.
         refine: A random search after `tune`, or none.
         ensembles: By name; a claim uses them like arms.
         claims: What is expected.
@@ -135,7 +138,7 @@ class Study(Option):
     arms: Annotated[dict[Name, Words], Field(min_length=1)]
     tune: dict[str, Choices] = Field(default_factory=dict)
     tune_seeds: Count = 1
-    tune_by: str = "val/accuracy"
+    tune_by: str = ""
     refine: Refine | None = None
     ensembles: dict[Name, Ensemble] = Field(default_factory=dict)
     claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
@@ -152,13 +155,14 @@ class Study(Option):
     @property
     def measures_time(self) -> bool:
         """Whether seconds decide anything, so that runs must not share the machine."""
-        measures = [parse_measure(self.tune_by), *(claim.parsed_measure for claim in self.claims)]
+        measures = [parse_measure(self.tune_by)] if self.tune_by else []
+        measures += [claim.parsed_measure for claim in self.claims]
         return any(q.is_timed for measure in measures for q in measure.quantities)
 
     @field_validator("tune_by")
     @classmethod
     def _never_chosen_by_test(cls, text: str) -> str:
-        if any(quantity.metric in TESTED for quantity in parse_measure(text).quantities):
+        if text and any(quantity.metric in TESTED for quantity in parse_measure(text).quantities):
             raise ValueError(f"'{text}': the test split is not for choosing; use val/")
         return text
 
@@ -203,8 +207,8 @@ class Study(Option):
         if any(ensembles):
             if not all(ensembles):
                 yield f"expect: {comparison}: compare an ensemble with members(ensemble)"
-            if claim.parsed_measure.first.metric not in TESTED or claim.parsed_measure.second:
-                yield f"measure: {claim.measure}: an ensemble has {', '.join(TESTED)}"
+            if claim.parsed_measure.first.metric not in ENSEMBLED or claim.parsed_measure.second:
+                yield f"measure: {claim.measure}: an ensemble has {', '.join(ENSEMBLED)}"
 
     def problems_in(self, arm: str, config: Any) -> Iterator[str]:
         """What the claims measure that the runs of an arm would not have.
@@ -213,7 +217,9 @@ class Study(Option):
             arm: One of the arms.
             config: Its checked runner.config.schema.Config.
         """
-        measures = [parse_measure(self.tune_by)] if self.tune else []
+        if self.ensembles and (unlike := {*ENSEMBLED} - {*config.task.names("test")}):
+            yield f"arm '{arm}': ensembles average probabilities; task={config.task.name} has no {unlike.pop()}"
+        measures = [parse_measure(self.tune_by)] if self.tune and self.tune_by else []
         for claim in self.claims:
             used = {side.arm for c in claim.comparisons for side in (c.left, c.right)}
             measures += [claim.parsed_measure] if arm in used else []
@@ -222,7 +228,12 @@ class Study(Option):
                 where = f"arm '{arm}': measure: {measure.text}: "
                 if quantity.epoch is not None and quantity.epoch > config.epochs:
                     yield f"{where}there are only epochs={config.epochs}"
-                if quantity.metric.split("/")[0] in LAYER and not config.diagnostics.layers:
+                split = quantity.metric.split("/")[0]
+                if measured_metric(quantity.metric) and quantity.metric not in (
+                    own := config.task.names(split)
+                ):
+                    yield f"{where}task={config.task.name} has {', '.join(own)}"
+                if split in LAYER and not config.diagnostics.layers:
                     yield f"{where}needs diagnostics=layers"
                 if quantity.layer and quantity.layer > config.architecture.num_layers:
                     yield f"{where}the network has {config.architecture.num_layers} layers"

@@ -10,8 +10,8 @@ import time
 import zlib
 from pathlib import Path
 
-from runner.data.formats import unexpected
 from runner.data.origins import ORIGINS, Origin
+from runner.data.refusals import unexpected
 from runner.errors import DataError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
@@ -99,9 +99,10 @@ def _extract(archive: Path, origin: Origin) -> list[Path]:
                 if target is None:
                     continue
                 stream = tar.extractfile(member) if member.isreg() else None
-                if stream is None or member.size != origin.file_bytes:
+                size = origin.file_bytes[target.name]
+                if stream is None or member.size != size:
                     found = f"member {member.name}, {member.size} bytes"
-                    raise unexpected(archive, found, f"a regular file of {origin.file_bytes} bytes")
+                    raise unexpected(archive, found, f"a regular file of {size} bytes")
                 with stream, target.open("wb") as out:
                     shutil.copyfileobj(stream, out)
                 extracted.append(target)

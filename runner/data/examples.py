@@ -1,19 +1,25 @@
 """Data sets as tensors in memory, their splits, and the batches of an epoch by (seed, epoch) alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from runner.data.fingerprint import computed, fingerprint
+from runner.data.splits import part
 from runner.errors import DataError
-from runner.options.data import Data
+from runner.options.data import Data, Raw, class_numbers
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
 
-    from runner.data.formats import Raw
+# What does not change what is read: with these values data sets that differ in it share one copy.
+SHARED_READ = {
+    "classes": None, "val_size": None, "train_size": 1.0, "standardize": "none", "augment": "none",
+}  # fmt: skip
+TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,12 @@ class Split:
         return len(self.targets)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Three splits, and the map from a stored image to a network's input: image·scale + shift.
 
-    `class_names` is None where the targets are values. `scale` and `shift` are float32 and have shape () or (channels, height, width).
+    `class_names` is None where the targets are values. `scale` and `shift` are float32 and have shape () or
+    (channels, height, width).
     """
 
     train: Split
@@ -58,8 +65,10 @@ class Dataset:
         return channels, height, width
 
     def inputs(self, images: "Tensor") -> "Tensor":
-        """uint8 images as float32 inputs of the same shape."""
-        return images.float().mul_(self.scale).add_(self.shift)
+        """Stored images as float32 inputs of the same shape."""
+        import torch
+
+        return images.to(torch.float32, copy=True).mul_(self.scale).add_(self.shift)
 
     def to(self, device: "torch.device") -> "Dataset":
         """The same on a device; splits that would fill over half of its free memory stay behind."""
@@ -139,59 +148,99 @@ def slices(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-@cache
-def load(data: Data) -> Dataset:
-    """Reads (or downloads) a data set and splits it; the same settings share one copy.
+def load(source: Data) -> Dataset:
+    """Reads (or downloads) a data set and splits it; the same settings and files share one copy.
 
     Raises:
         DataError: A file is missing or damaged, or the settings leave nothing to train on.
     """
-    raw = _read(data.name, data.root)
-    n = len(raw.train_labels)
-    if data.val_size >= n:
-        raise DataError(
-            f"data.val_size={data.val_size} leaves no training examples: {data.name} has {n} for"
-            " training and validation"
-        )
-    train = _keep(
-        raw.train_images[: n - data.val_size], raw.train_labels[: n - data.val_size], data
-    )
-    val = _keep(raw.train_images[n - data.val_size :], raw.train_labels[n - data.val_size :], data)
-    test = _keep(raw.test_images, raw.test_labels, data)
-    train = _subset(train, data.train_size)
-    for name, split in (("training", train), ("validation", val), ("test", test)):
-        if len(split) == 0:
-            raise DataError(f"data.classes={list(data.classes or ())} leaves no {name} examples")
-    scale, shift = _standardization(train.images, raw.maximum, data.standardize)
-    numbers = data.classes or range(int(raw.train_labels.max()) + 1)
-    names = tuple(str(number) for number in numbers)
-    return Dataset(train, val, test, names, scale, shift, augment=data.augment == "crop_flip")
+    return _load(source, fingerprint(source))
 
 
 @cache
-def _read(name: str, root: str | None) -> "Raw":
-    from runner.data.files import load_raw
+def _load(source: Data, of: str) -> Dataset:
+    raw = _read(source.model_copy(update=SHARED_READ), of)
+    try:
+        wanted = (
+            source.classes and raw.class_names and class_numbers(source.classes, raw.class_names)
+        )
+    except ValueError as error:
+        raise DataError(f"data.classes={list(source.classes or ())}: {error}") from None
+    if source.classes and raw.class_names is None:
+        raise DataError(
+            f"data.classes={list(source.classes)}: the targets of these data are values"
+        )
+    train, val, test = (_keep(*pair, wanted or []) for pair in divided(raw, source))
+    train = _subset(train, source.train_size, raw.class_names is not None)
+    for name, split in (("training", train), ("validation", val), ("test", test)):
+        if len(split) == 0:
+            raise DataError(f"data.classes={list(source.classes or ())} leaves no {name} examples")
+    if source.augment == "crop_flip" and train.images.shape[2:] == (1, 1):
+        raise DataError("data.augment=crop_flip: these data are no images; data.augment=none")
+    scale, shift = _standardization(train.images, raw.maximum, source.standardize)
+    names = raw.class_names and tuple(
+        raw.class_names[number] for number in wanted or range(len(raw.class_names))
+    )
+    return Dataset(train, val, test, names, scale, shift, augment=source.augment == "crop_flip")
 
-    return load_raw(name, root)
+
+@cache
+def _read(source: Data, of: str) -> Raw:
+    """Reads the files, which are still those of the fingerprint that the runs are known by."""
+    raw = source.read()
+    if computed(source) != of:
+        places = ", ".join(
+            str(getattr(source, key)) for key in source.places if getattr(source, key)
+        )
+        raise DataError(
+            f"data.name={source.name} {places}: changed while it was read; run it again"
+        )
+    return raw
 
 
-def _keep(images: "np.ndarray", labels: "np.ndarray", data: Data) -> Split:
-    """The examples of the wanted classes, their labels renumbered from 0."""
+def divided(raw: Raw, source: Data) -> "list[tuple[np.ndarray, np.ndarray]]":
+    """Images and targets for training, validation and testing.
+
+    Raises:
+        DataError: `val_size` leaves nothing to train on, or the data have validation examples of their own.
+    """
+    images, targets, size = raw.train_images, raw.train_targets, source.val_size
+    n = len(targets)
+    test = raw.test_images, raw.test_targets
+    if raw.val_images is not None and raw.val_targets is not None:
+        if size is not None:
+            raise DataError(
+                f"data.val_size={size}: the data have {len(raw.val_targets)} validation examples of"
+                " their own; data.val_size=null takes them"
+            )
+        return [(images, targets), (raw.val_images, raw.val_targets), test]
+    count = part(TENTH if size is None else size, n)
+    if count >= n:
+        raise DataError(
+            f"data.val_size={size} leaves no training examples: {source.name} has {n} for"
+            " training and validation"
+        )
+    first = n - count
+    return [(images[:first], targets[:first]), (images[first:], targets[first:]), test]
+
+
+def _keep(images: "np.ndarray", targets: "np.ndarray", wanted: Sequence[int]) -> Split:
+    """The examples of the wanted classes, renumbered from 0; all where none is named."""
     import torch
 
-    x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    if not data.classes:
+    x, y = torch.from_numpy(images), torch.from_numpy(targets)
+    if not wanted:
         return Split(x, y)
-    matches = y[:, None] == torch.tensor(data.classes)
+    matches = y[:, None] == torch.tensor(wanted)
     kept = matches.any(dim=1)
     return Split(x[kept], matches[kept].int().argmax(dim=1))
 
 
-def _subset(train: Split, size: float) -> Split:
+def _subset(train: Split, size: float, of_classes: bool) -> Split:
     """The first `size` examples (a number, or a fraction if not an integer), classes in turns."""
     import torch
 
-    count = size if isinstance(size, int) else max(1, round(size * len(train)))
+    count = part(size, len(train))
     if count >= len(train):
         if isinstance(size, int) and count > len(train):
             raise DataError(
@@ -199,9 +248,10 @@ def _subset(train: Split, size: float) -> Split:
             )
         return train
     rank = torch.zeros_like(train.targets)
-    for label in range(int(train.targets.max()) + 1):
-        of_class = train.targets == label
-        rank[of_class] = torch.arange(int(of_class.sum()))
+    if of_classes:
+        for label in range(int(train.targets.max()) + 1):
+            of_class = train.targets == label
+            rank[of_class] = torch.arange(int(of_class.sum()))
     first = torch.argsort(rank, stable=True)[:count]
     return Split(train.images[first], train.targets[first])
 
@@ -212,12 +262,17 @@ def _standardization(images: "Tensor", maximum: int, kind: str) -> "tuple[Tensor
 
     if kind == "none":
         return torch.tensor(1 / maximum), torch.tensor(0.0)
+    # Floats are summed as distances from the first one: what never changes then has no spread at all.
+    origin = torch.zeros((), dtype=torch.float64)
+    if images.dtype != torch.uint8:
+        origin = images[0].double() if kind == "per_feature" else images[0].double().mean()
     total = torch.zeros(images.shape[1:], dtype=torch.float64)
     squares = total.clone()
     # In pieces: a float64 copy of all of MNIST would fill 380 MB.
     for piece in images.split(1000):
-        total += piece.double().sum(dim=0)
-        squares += piece.double().square().sum(dim=0)
+        distances = piece.double() - origin
+        total += distances.sum(dim=0)
+        squares += distances.square().sum(dim=0)
     # Divided once, and so exact where a pixel never changes: its variance is 0, not 1e-14.
     mean, square = total / len(images), squares / len(images)
     if kind == "global":
@@ -225,4 +280,4 @@ def _standardization(images: "Tensor", maximum: int, kind: str) -> "tuple[Tensor
     std = (square - mean.square()).clamp(min=0).sqrt()
     # A pixel that never changes has no spread to divide by: it becomes 0.
     std = torch.where(std > 0, std, 1.0)
-    return (1 / std).float(), (-mean / std).float()
+    return (1 / std).float(), (-(mean + origin) / std).float()

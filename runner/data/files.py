@@ -1,67 +1,154 @@
-"""The data sets as arrays: found on this machine or downloaded, checked strictly, never trusted."""
+"""Where the files of the data sets lie: found on this machine, or downloaded. Nothing here reads them."""
 
 import os
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
-from runner.data.download import download
-from runner.data.formats import Raw, read_cifar10, read_digits, read_mnist, unexpected
 from runner.data.origins import ORIGINS
+from runner.data.refusals import unexpected
 from runner.errors import DataError
+from runner.options.data import Raw
+
+
+def paths_of(name: str, root: str | Path | None) -> dict[str, Path]:
+    """The files of a data set by their official names; downloads what is nowhere on this machine.
+
+    Args:
+        name: One of ORIGINS.
+        root: A folder that may hold mnist/, fashion_mnist/, cifar-10-batches-bin/ and the like; None
+            means the environment variable RUNNER_DATA. Without such a folder there, the cache is used.
+
+    Raises:
+        DataError: In at most five lines, the file or folder, what was found and what was expected.
+    """
+    origin = ORIGINS[name]
+    folder, places = _folder_of(name, root)
+    if missing := [file for file in origin.files if _locate(folder, file) is None]:
+        if folder != places[-1]:
+            # Whoever made the folder meant these files: fetching others in silence would hide it.
+            raise unexpected(folder, f"no {', '.join(missing)}", "these files, gzipped or not")
+        from runner.data.download import download
+
+        download(name, missing, places)
+    return {file: path for file in origin.files if (path := _locate(folder, file))}
+
+
+def is_absent(name: str, root: str | Path | None) -> bool:
+    """Whether a data set would have to be downloaded."""
+    folder, places = _folder_of(name, root)
+    return folder == places[-1] and not all(_locate(folder, file) for file in ORIGINS[name].files)
 
 
 def load_raw(name: str, root: str | Path | None) -> Raw:
-    """Reads a data set from the disk, and downloads it into the user's cache if it is nowhere.
-
-    Args:
-        name: digits, mnist, fashion_mnist or cifar10.
-        root: A folder that may hold mnist/, fashion_mnist/ or cifar-10-batches-bin/; None means
-            the environment variable RUNNER_DATA. Without such a folder there, the cache is used.
+    """Reads a data set that comes from the network, and downloads it first if it is nowhere.
 
     Raises:
-        DataError: In at most five lines, the file, what was found and what was expected.
+        DataError: As `paths_of`, or a file is not what its name says.
     """
-    if name == "digits":
-        return read_digits()
-    if name not in ORIGINS:
-        raise DataError(f"Unknown data set '{name}'. Known: digits, {', '.join(ORIGINS)}.")
-    origin = ORIGINS[name]
-    folder = cache = cache_root() / origin.folder
-    places = [cache]
-    given = os.environ.get("RUNNER_DATA") or None if root is None else root
-    if given is not None:
-        places.insert(0, _root(given, origin.folder) / origin.folder)
-        if _is_folder(places[0]):
-            folder = places[0]
-    if missing := [file for file in origin.files if _locate(folder, file) is None]:
-        if folder != cache:
-            # Whoever made the folder meant these files: fetching others in silence would hide it.
-            raise unexpected(folder, f"no {', '.join(missing)}", "these files, gzipped or not")
-        download(name, missing, places)
+    from runner.data.formats import READERS
 
-    paths = [path for file in origin.files if (path := _locate(folder, file))]
+    paths = paths_of(name, root)
     try:
-        return read_cifar10(paths) if name == "cifar10" else read_mnist(paths)
+        return READERS[name](list(paths.values()))
     except DataError as error:
-        hint = "\nDelete the file and the next run downloads it again." if folder == cache else ""
+        own = next(iter(paths.values())).parent == _cache_of(name)
+        hint = "\nDelete the file and the next run downloads it again." if own else ""
         raise DataError(f"{error}{hint}") from None
+
+
+def bundled(file: str) -> Path:
+    """A data file that comes with scikit-learn, found without importing it."""
+    spec = find_spec("sklearn")
+    assert spec
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0], "datasets", "data", file)
 
 
 def cache_root() -> Path:
     """The user's cache, such as ~/.cache/runner."""
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("runner"))
+    return Path(platformdirs.user_cache_dir("runner")).expanduser()
 
 
-def _root(given: str | Path, wanted: str) -> Path:
+def check_root(root: str | Path | None) -> None:
+    """Checks a folder that a data set does not need.
+
+    Raises:
+        DataError: It is no folder.
+    """
+    if root is not None:
+        _root(root, "a folder, or data.root=null: this data set needs none")
+
+
+def own(path: str | None, key: str, expected: str, folder: bool = False) -> Path:
+    """A file or folder of the user's.
+
+    Args:
+        path: As it was given; relative to the working directory.
+        key: The setting that names it.
+        expected: What it should be.
+        folder: Whether it is a folder.
+
+    Raises:
+        DataError: Nothing was given, there is nothing of this name, or something else.
+    """
+    if not path:
+        raise DataError(f"{key}: not given; it names {expected}")
+    try:
+        found = Path(path).expanduser()
+        mode = found.stat().st_mode
+    except FileNotFoundError:
+        raise unexpected(f"{key}={path}", _nothing_at(found), expected) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise unexpected(f"{key}={path}", reason, expected) from None
+    if not (stat.S_ISDIR if folder else stat.S_ISREG)(mode):
+        kind = (
+            "a folder"
+            if stat.S_ISDIR(mode)
+            else "a file"
+            if stat.S_ISREG(mode)
+            else "a pipe or device"
+        )
+        raise unexpected(f"{key}={path}", kind, expected)
+    return found
+
+
+def _nothing_at(path: Path) -> str:
+    if path.is_symlink():
+        return "a link to nothing"
+    if path.is_absolute():
+        return "no such file or folder"
+    return f"no such file or folder in {Path.cwd()}"
+
+
+def _folder_of(name: str, root: str | Path | None) -> tuple[Path, list[Path]]:
+    """The folder with the files of a data set, and all places that it may lie in, the cache last."""
+    origin = ORIGINS[name]
+    folder = cache = _cache_of(name)
+    places = [cache]
+    given = os.environ.get("RUNNER_DATA") or None if root is None else root
+    if given is not None:
+        places.insert(0, _root(given, f"a folder that holds {origin.folder}/") / origin.folder)
+        if _is_folder(places[0]):
+            folder = places[0]
+    return folder, places
+
+
+def _cache_of(name: str) -> Path:
+    return cache_root() / ORIGINS[name].folder
+
+
+def _root(given: str | Path, expected: str) -> Path:
     """The folder that the user has named for the data."""
     try:
         root = Path(given).expanduser()
     except RuntimeError:
-        raise unexpected(Path(given), "no such user", f"a folder that holds {wanted}/") from None
+        raise unexpected(Path(given), "no such user", expected) from None
     if not _is_folder(root):
-        raise unexpected(root, "no such folder", f"a folder that holds {wanted}/")
+        raise unexpected(root, "no such folder", expected)
     return root
 
 

@@ -1,8 +1,8 @@
-"""Networks: from images of shape (batch, channels, height, width) to logits (batch, classes)."""
+"""Networks: from images of shape (batch, channels, height, width) to outputs (batch, outputs), before any activation."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,10 @@ class Architecture(Option):
     Attributes:
         hidden: The widths of the fully connected hidden layers.
         activation: The hidden units' g.
+        classifies: Whether its last layer is made for classes and for nothing else.
     """
+
+    classifies: ClassVar[bool] = False
 
     name: str
     hidden: Counts
@@ -38,8 +41,8 @@ class Architecture(Option):
         """How many layers have weights."""
 
     @abstractmethod
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
-        """The network: from images of a shape (batch, *shape) to logits (batch, classes)."""
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
+        """The network: from images (batch, *shape) to outputs (batch, outputs), before any activation."""
 
     def problems(self, regularizer: "Regularizer") -> Iterator[str]:
         """The settings that the network cannot honour, in words."""
@@ -66,7 +69,7 @@ class MLP(Architecture):
             for key in (key for key, value in given.items() if value):
                 yield f"regularizer.{key} needs hidden layers; architecture.hidden is []"
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder
@@ -78,7 +81,7 @@ class MLP(Architecture):
             nn.Flatten(),
             *build.input_dropout(),
             *build.fully_connected(inputs, self.hidden),
-            build.output((inputs, *self.hidden)[-1], classes),
+            build.output((inputs, *self.hidden)[-1], outputs),
         )
 
 
@@ -97,7 +100,7 @@ class ConvNet(Architecture):
     def num_layers(self) -> int:
         return len(self.channels) + len(self.hidden) + 1
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder
@@ -117,7 +120,7 @@ class ConvNet(Architecture):
             *convolutions,
             nn.Flatten(),
             *build.fully_connected(inputs, self.hidden),
-            build.output((inputs, *self.hidden)[-1], classes),
+            build.output((inputs, *self.hidden)[-1], outputs),
         )
 
 
@@ -137,10 +140,12 @@ class NIN(Architecture):
         activation: g after each convolution, also the last.
     """
 
+    classifies = True
     name: Literal["nin"]
     head: Literal["fc", "fc_dropout", "gap"]
     width: Positive
     hidden: Annotated[tuple[()], Field(strict=False)]
+    activation: Activation
 
     @property
     def num_layers(self) -> int:
@@ -150,7 +155,7 @@ class NIN(Architecture):
         if self.head == "fc_dropout" and not regularizer.dropout:
             yield "architecture.head=fc_dropout needs regularizer.dropout above 0"
 
-    def build(self, shape: Shape, classes: int, regularizer: "Regularizer") -> "nn.Module":
+    def build(self, shape: Shape, outputs: int, regularizer: "Regularizer") -> "nn.Module":
         from torch import nn
 
         from runner.options.layers import Builder, Dropout, GlobalAverage
@@ -168,11 +173,11 @@ class NIN(Architecture):
             build.convolution(a, a, kernel=1, pool=nn.MaxPool2d(3, 2, ceil_mode=True), end=True),
             build.convolution(a, a, kernel=3),
             build.convolution(a, a, kernel=1),
-            build.convolution(a, classes, kernel=1),
+            build.convolution(a, outputs, kernel=1),
         )
         if self.head == "gap":
             return maps.append(GlobalAverage())
         maps.append(nn.Flatten())
         if self.head == "fc_dropout":
             maps.append(Dropout(regularizer.dropout))
-        return maps.append(build.output(classes * (height // 4) * (width // 4), classes))
+        return maps.append(build.output(outputs * (height // 4) * (width // 4), outputs))

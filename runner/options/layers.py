@@ -188,8 +188,8 @@ class Builder:
             *(self._dropout(self.regularizer.dropout) if end else []),
         )
 
-    def output(self, inputs: int, classes: int) -> nn.Module:
-        return Layer(nn.Linear(inputs, classes))
+    def output(self, inputs: int, outputs: int) -> nn.Module:
+        return Layer(nn.Linear(inputs, outputs))
 
     def _dropout(self, rate: float) -> list[nn.Module]:
         # Without dropout something else takes its place, so that parameters have the same names either way.

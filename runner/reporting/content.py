@@ -33,6 +33,7 @@ def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
         numbers_behind=numbers_behind,
         pictures=pictures,
         keys=keys,
+        reported=evidence.task.reported().name,
         arms=[_row(evidence, name, keys) for name in arms],
         cautions=list(cautions(evidence)),
         notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],
@@ -47,13 +48,14 @@ def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
 
 
 def _row(evidence: Evidence, name: str, keys: Sequence[str]) -> list[str]:
-    """An arm's size, error, time and the settings in which arms differ."""
+    """An arm's size, test error (or what else its task reports), time and the settings in which arms differ."""
     arm = evidence.arms[name]
     results = [numbers_of(evidence.run(name, seed)).final for seed in arm.runs]
-    errors = _present(r.get("test/error") for r in results)
+    metric = evidence.task.reported()
+    errors = _present(r.get(f"test/{metric.name}") for r in results)
     mean, low, high = mean_interval(errors)
-    error = f"{mean:.2%}" if isfinite(mean) else "–"
-    error += f" ± {(high - low) / 2:.2%}" if isfinite(high - low) else ""
+    error = metric.shown(mean) if isfinite(mean) else "–"
+    error += f" ± {metric.shown((high - low) / 2)}" if isfinite(high - low) else ""
     seconds = _present(r.get("train_seconds") for r in results)
     sizes = _present(r.get("parameters") for r in results)
     parameters = f"{sizes[0]:,}" if sizes else "–"

@@ -104,7 +104,9 @@ def draw_curves(evidence: Evidence) -> Picture | None:
         for quantity in claim.parsed_measure.quantities
         if quantity.metric.split("/")[0] in LAYER
     ]
-    metrics = list(dict.fromkeys(["train/loss", "val/accuracy", *measured_layers]))
+    metrics = list(
+        dict.fromkeys(["train/loss", f"val/{evidence.task.criterion}", *measured_layers])
+    )
     found = {
         (metric, arm): mean_curve(evidence, arm, metric)
         for metric in metrics

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from io import BytesIO
@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 OUTPUTS = Path("outputs")
+PICTURES = "pictures"
 FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
 DELETED = "{} was deleted while its run was being trained"
+ROW = re.compile(r"\[[\d,\s]+\]")  # of a matrix: on one line
 TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
 
 
@@ -50,7 +52,8 @@ class RunFolder:
     config.yaml       the whole checked configuration
     metrics.jsonl     an object for each epoch: epoch, step, seconds and every metric
     result.json       the final numbers, written last
-    predictions.npz   test split: probabilities (n, classes) float32 and labels (n,) int64
+    predictions.npz   what it says of the test split; see runner.runs.predictions
+    pictures/         PNG files, by the task: confusion_matrix, mistakes, reconstructions, ...
     checkpoints/      see runner.runs.checkpoints
 
     Reading raises DataError for a file that is not what a run leaves.
@@ -199,18 +202,23 @@ class RunFolder:
                 raise DataError(f"{path}: changed since the run ended")
         return data
 
-    def write_predictions(self, probabilities: "np.ndarray", labels: "np.ndarray") -> None:
+    def write_predictions(self, arrays: Mapping[str, "np.ndarray"]) -> None:
+        """Writes what the run says of the test split, as runner.runs.predictions reads it."""
         import numpy as np
 
         buffer = BytesIO()
-        np.savez(buffer, probabilities=probabilities, labels=labels)
+        np.savez(buffer, allow_pickle=False, **arrays)
         self._write("predictions.npz", buffer.getvalue())
+
+    def write_picture(self, name: str, png: bytes) -> None:
+        self._mine(PICTURES).mkdir(exist_ok=True)
+        self._write(f"{PICTURES}/{name}.png", png)
 
     def predictions(self) -> tuple["np.ndarray", "np.ndarray"]:
         """Probabilities (n, classes) and labels (n,) of the test split.
 
         Raises:
-            DataError: The file is missing or damaged, or holds anything but these two arrays.
+            DataError: The file is missing or damaged, or its run has learnt no classes.
         """
         from runner.runs.predictions import read_predictions
 
@@ -246,6 +254,7 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / PICTURES, ignore_errors=True)
         for events in self.path.glob("events.out.tfevents.*"):
             events.unlink()
         self._write("metrics.jsonl", b"")
@@ -286,7 +295,8 @@ class RunFolder:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def _write_json(self, name: str, values: dict[str, Any]) -> None:
-        self._write(name, json.dumps(values, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(values, indent=2, allow_nan=False)
+        self._write(name, ROW.sub(lambda row: " ".join(row[0].split()), text) + "\n")
 
     def _write(self, name: str, content: str | bytes) -> None:
         data = content.encode() if isinstance(content, str) else content

@@ -10,13 +10,14 @@ from typing import Any
 
 from runner.config.defaults import chosen, default
 from runner.config.schema import Config
+from runner.data.fingerprint import fingerprint
 from runner.errors import DataError
 from runner.runs.folder import OUTPUTS, RunFolder
 
 # Settings that decide how a run is computed or what it is called, not its numbers.
 UNNAMED = ("experiment", "name", "resume", "fail_fast", "trainer", "data.root", "hydra")
 LONGEST_VALUE, LONGEST_NAME = 32, 120
-OLD_DIGITS = 8  # of the hash, in the folders' names of version 0.1
+FORMER_DIGITS = (16, 8)  # of the former digest, in the folders' names of versions 0.2 and 0.1
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,21 @@ class Job:
         """outputs/<name>/<settings>-<hash>; if this run has a folder already, that one.
 
         Raises:
-            DataError: The existing folder is damaged.
+            DataError: The existing folder is damaged, or the data are not where they should be.
         """
         above = OUTPUTS / self.config.name
         for path in ending(above, self.config.hash):
             if self.config.resume:
                 self._check(RunFolder(path))
             return path
-        for path in ending(above, self.config.hash[:OLD_DIGITS]):
-            config = RunFolder(path).config()
-            if config and config.digest == self.config.digest:
-                if self.config.resume:
-                    self._check(RunFolder(path))
-                return path
+        former = self.config.former_digest or ""
+        for digits in FORMER_DIGITS if former else ():
+            for path in ending(above, former[:digits]):
+                config = RunFolder(path).config()
+                if config and config.former_digest == former:
+                    if self.config.resume:
+                        self._check(RunFolder(path))
+                    return path
         settings = ",".join(
             f"{key}={shortened(v, LONGEST_VALUE)}" for key, v in self.settings.items()
         )
@@ -84,8 +87,9 @@ class Job:
         """Checks that a folder holds this run, and all of it if it is finished."""
         try:
             folder.check_finished()
-            config = folder.config()
-            if config and config.digest != self.config.digest:
+            config, data = folder.config(), fingerprint(self.config.data)
+            # Where its data lay then does not matter, nor whether they are still there.
+            if config and config.identity(data) != self.config.identity(data):
                 raise DataError(
                     f"{folder}/config.yaml: other settings than the folder's name stands for"
                 )

@@ -69,8 +69,25 @@ class Epoch(Measured):
     seconds: NonNegative
 
 
+class ClassScores(Record):
+    """How well a class is recognised; null where nothing is there to be divided by."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: Number
+
+
 class Result(Measured):
-    """result.json; the metrics of a run that diverged are null."""
+    """result.json; the metrics of a run that diverged are null.
+
+    Attributes:
+        per_class: Of a classifier, class by class, in the order of confusion_matrix.
+        confusion_matrix: A row for each class, a column for what its examples were taken for. Null, as
+            is per_class, where there are more than a hundred classes.
+        data: The name and the fingerprint of the data; versions up to 0.2 did not write it.
+    """
 
     name: str
     run: str
@@ -87,8 +104,11 @@ class Result(Measured):
     samples_per_second: NonNegative | None
     updates_per_second: NonNegative | None
     config_hash: str
+    data: dict[str, str] | None = None
     git_commit: str | None
     versions: dict[str, str]
+    per_class: list[ClassScores] | None = None
+    confusion_matrix: list[list[Number]] | None = None
     plugins: dict[str, Recorded] = Field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """A run's curves, histograms and settings as TensorBoard events."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import Tensor
 
-CHARTS = {  # train and validation of a metric on one chart, in the Custom Scalars tab
-    "loss": ["train/loss", "val/loss"],
-    "accuracy": ["train/accuracy", "val/accuracy"],
-}
+from runner.foreign import for_markdown
 
 HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
 LIMITS = np.cumprod([1e-12, *[1.1] * 773])  # to 1e20, each a tenth larger, as in TensorFlow
@@ -44,15 +41,22 @@ class Curves:
     Args:
         folder: The run folder.
         config: The run's settings, for the Text and HParams tabs.
+        metrics: Those of every split; in the Custom Scalars tab each has a chart.
         resumed_after: The last epoch that an earlier process has finished; TensorBoard forgets what
             it wrote after that. None for a fresh start.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], resumed_after: int | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        metrics: Sequence[str],
+        resumed_after: int | None,
+    ) -> None:
         self.config = config
         self.writer = EventFileWriter(str(folder), flush_secs=5)
         if resumed_after is None:
-            self._add(charts())
+            self._add(charts(metrics))
             text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
             self._add(text_value("config", "".join(f"    {line}\n" for line in text.splitlines())))
         else:
@@ -73,6 +77,20 @@ class Curves:
                 values = values.flatten()[:: 1 + values.numel() // HISTOGRAM_VALUES]
                 shown = histogram(values.double().cpu().numpy())
                 self._add(Summary.Value(tag=name, histo=shown), epoch)
+
+    def add_picture(self, epoch: int, name: str, png: bytes, size: tuple[int, int]) -> None:
+        """A picture for the Images tab; its size is (width, height)."""
+        image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=png)
+        self._add(Summary.Value(tag=name, image=image), epoch)
+
+    def add_scores(self, epoch: int, rows: Sequence[Mapping[str, Any]] | None) -> None:
+        """A table for the Text tab: a row for each class."""
+        if rows:
+            lines = ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]
+            for row in rows:
+                cells = [for_markdown(cell(value)) for value in row.values()]
+                lines.append("| " + " | ".join(cells) + " |")
+            self._add(text_value("per_class", "\n".join(lines)), epoch)
 
     def add_result(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         """The final metrics and the HParams entry that refers to them.
@@ -129,11 +147,11 @@ def histogram(values: np.ndarray) -> HistogramProto:
     )
 
 
-def charts() -> Summary.Value:
-    """The layout of the Custom Scalars tab."""
+def charts(metrics: Sequence[str]) -> Summary.Value:
+    """The layout of the Custom Scalars tab: train and validation of a metric on one chart."""
     shown = [
-        Chart(title=title, multiline=MultilineChartContent(tag=tags))
-        for title, tags in CHARTS.items()
+        Chart(title=name, multiline=MultilineChartContent(tag=[f"train/{name}", f"val/{name}"]))
+        for name in metrics
     ]
     layout = Layout(category=[Category(title="curves", chart=shown)])
     tensor = TensorProto(
@@ -159,6 +177,13 @@ def metadata(plugin: str, content: bytes = b"") -> SummaryMetadata:
     """Which of TensorBoard's tabs a value is for."""
     data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
     return SummaryMetadata(plugin_data=data)
+
+
+def cell(value: object) -> str:
+    """A value in a table."""
+    if value is None:
+        return "–"
+    return f"{value:.2%}" if isinstance(value, float) else str(value)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -2,20 +2,24 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from io import BytesIO
+from operator import gt, lt
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from runner.config.plugins import recorded
 from runner.config.schema import Config
+from runner.data.fingerprint import fingerprint
 from runner.interrupts import uninterrupted
+from runner.options.tasks import Findings
 from runner.runs.folder import RunFolder
 from runner.runs.provenance import device_name, git_commit, versions
 from runner.runs.tensorboard import Curves
 
-TESTED = ("test/loss", "test/accuracy", "test/error")
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class RunRecord:
@@ -23,7 +27,7 @@ class RunRecord:
 
     A checkpoint is a dictionary with all that the rest of the run depends on, so that a resumed run
     ends with the same bits: `epoch`, `global_step`, `seconds`, `state_dict`, `optimizer_states`, and
-    `best`: the epoch, `val/accuracy` and `state_dict` of the best epoch so far.
+    `best`: the epoch, the task's criterion (`val/accuracy`) and `state_dict` of the best epoch so far.
 
     Args:
         config: The run.
@@ -56,10 +60,11 @@ class RunRecord:
         else:
             self.epoch = 0
             folder.clear()
-        self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {"val/accuracy": -1.0})
+        self.best: dict[str, Any] = (self.checkpoint or {}).get("best", {})
         values = config.model_dump(mode="json")
         folder.write_config(config.record())
-        self.curves = Curves(folder.path, values, resumed_after=self.epoch or None)
+        names = [metric.name for metric in config.task.metrics]
+        self.curves = Curves(folder.path, values, names, resumed_after=self.epoch or None)
         self.saved_at = time.monotonic()
 
     def start(self) -> None:
@@ -95,20 +100,21 @@ class RunRecord:
         place = {"epoch": epoch, "step": step, "seconds": round(seconds, 6)}
         self.folder.append_metrics({**place, **shown})
 
-    def add_checkpoint(self, state: dict[str, Any], val_accuracy: float) -> None:
+    def add_checkpoint(self, state: dict[str, Any], metrics: Mapping[str, float]) -> None:
         """Keeps the state at the end of an epoch for `save`.
 
         Args:
             state: A checkpoint without `best`; kept, not copied.
-            val_accuracy: In [0, 1]; the first of equally good epochs is the best.
+            metrics: Of the epoch. Its task's criterion on the validation split decides; the first of
+                equally good epochs is the best.
         """
         self.epoch = state["epoch"]
-        if val_accuracy > self.best["val/accuracy"]:
-            self.best = {
-                "epoch": self.epoch,
-                "val/accuracy": val_accuracy,
-                "state_dict": state["state_dict"],
-            }
+        task = self.config.task
+        name = f"val/{task.criterion}"
+        value = metrics[name]
+        better = gt if task.metric(name).higher_is_better else lt
+        if not self.best or better(value, self.best[name]):
+            self.best = {"epoch": self.epoch, name: value, "state_dict": state["state_dict"]}
         self.checkpoint = {**state, "best": self.best}
 
     @property
@@ -128,19 +134,23 @@ class RunRecord:
     def complete(
         self,
         test: Mapping[str, float],
-        probabilities: np.ndarray,
-        labels: np.ndarray,
+        findings: Findings,
         parameters: int,
         batch_size: int,
         device: torch.device,
     ) -> None:
         """The run is trained and tested: writes predictions, then the result, then the status."""
         shown = {name: finite_or_none(value) for name, value in test.items()}
-        self.folder.write_predictions(probabilities, labels)
+        self.folder.write_predictions(findings.arrays)
+        for name, picture in findings.pictures.items():
+            png = as_png(picture)
+            self.folder.write_picture(name, png)
+            self.curves.add_picture(self.epoch, name, png, picture.size)
+        self.curves.add_scores(self.epoch, findings.scores.get("per_class"))
         self.curves.add_result(self.epoch, shown)
         last = self.folder.metrics()[-1]
         result = self._result("complete", last, parameters, batch_size, device)
-        self.folder.write_result(result | shown)
+        self.folder.write_result(result | shown | findings.scores)
         self.folder.write_status("complete", epoch=self.epoch)
 
     def diverged(self, step: int, parameters: int, batch_size: int, device: torch.device) -> None:
@@ -173,6 +183,7 @@ class RunRecord:
     ) -> dict[str, Any]:
         metrics = {k: v for k, v in last.items() if k not in ("epoch", "step", "seconds")}
         rate = last["step"] / last["seconds"] if last["seconds"] else None
+        data = self.config.data
         return {
             "name": self.config.name,
             "run": self.folder.path.name,
@@ -189,12 +200,19 @@ class RunRecord:
             "samples_per_second": rate and rate * batch_size,
             "updates_per_second": rate,
             "config_hash": self.config.hash,
+            "data": {"name": data.name, "fingerprint": fingerprint(data)},
             "git_commit": git_commit(),
             "versions": versions(),
             **recorded(self.config.sources),
             **metrics,
-            **dict.fromkeys(TESTED),
+            **dict.fromkeys(self.config.task.names("test")),
         }
+
+
+def as_png(picture: "Image") -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def finite_or_none(value: float) -> float | None:

@@ -35,7 +35,9 @@ class Campaign:
         config = request.jobs[0].config
         assert config.study
         self.request = request
-        self.study: Study = config.study
+        criterion = f"val/{config.task.criterion}"
+        tune_by = config.study.tune_by or criterion
+        self.study: Study = config.study.model_copy(update={"tune_by": tune_by})
         self.runs = StudyRuns(request, self.study)
         self.folder = OUTPUTS / config.name
         self.trained: set[str] = set()  # hashes; what resume=false has trained afresh already

@@ -75,7 +75,7 @@ class StudyRuns:
 
 def differing(configs: Mapping[str, Config]) -> dict[str, dict[str, Any]]:
     """Each arm's values of the settings in which arms differ; the seed and the name do not count."""
-    flat = {arm: dict(leaves(config.identity())) for arm, config in configs.items()}
+    flat = {arm: dict(leaves(config.settings())) for arm, config in configs.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key != "seed")
     differ = [key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1]
     return {arm: {key: values.get(key) for key in differ} for arm, values in flat.items()}

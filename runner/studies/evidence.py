@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runner.config.claims import Measure, Side
 from runner.config.study import Study
+from runner.options.tasks import Classification, Task
 from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.averaging import Member, disjoint_groups, ensemble_metrics
 from runner.studies.measuring import numbers_of, value_in
@@ -33,6 +34,14 @@ class Evidence:
     @property
     def arms(self) -> dict[str, Arm]:
         return self.record.arms
+
+    @property
+    def task(self) -> Task:
+        """What its runs learn: the first one that has been begun says so."""
+        runs = (self.folder_of(run) for arm in self.arms.values() for run in arm.runs.values())
+        configs = (run.config() for run in runs)
+        found = next((config.task for config in configs if config), None)
+        return found or Classification(name="classification")
 
     @property
     def failed(self) -> bool:

@@ -1,7 +1,7 @@
 """What a run says: its numbers, checked as they are read, and the value of a measure.
 
 A run that diverged, and a target that was never reached, count as the worst value: −∞ where more is
-better (accuracy, throughput), ∞ everywhere else. A run that failed, or was not trained yet, has no
+better (accuracy, psnr, throughput), ∞ everywhere else. A run that failed, or was not trained yet, has no
 value at all.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from runner.config.claims import RANGE, RESULTS, TARGETS, Measure, Quantity
+from runner.config.claims import RANGE, RESULTS, TARGETS, Measure, Quantity, measured_metric
 from runner.errors import DataError
 from runner.runs.folder import FINISHED, RunFolder
 
@@ -128,10 +128,8 @@ def _quantity(run: RunNumbers, quantity: Quantity) -> float:
 
 def _is_share(measure: Measure) -> bool:
     """Whether a measure is in [0, 1] and read as a percentage."""
-    quantities = measure.quantities
-    return measure.operator != "/" and all(
-        not q.function and q.metric.endswith(("accuracy", "error")) for q in quantities
-    )
+    metrics = [None if q.function else measured_metric(q.metric) for q in measure.quantities]
+    return measure.operator != "/" and all(metric and metric.percent for metric in metrics)
 
 
 def formatted(measure: Measure, value: float) -> str:

@@ -77,6 +77,8 @@ class Record(Option):
         return self
 
     def _problems(self) -> Iterator[str]:
+        if not self.study.tune_by:
+            yield "study.tune_by: empty"
         if self.arms.keys() != self.study.arms.keys():
             yield f"arms: {', '.join(self.arms)}; the study has {', '.join(self.study.arms)}"
         for name, arm in self.arms.items():

@@ -15,11 +15,11 @@ from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import ConfigError
 from runner.options.architectures import Architecture, Shape
-from runner.options.data import Data
 from runner.options.layers import BatchNorm, Dropout, layers
 from runner.options.registry import fault_in
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
+from runner.training.facts import facts_of
 from runner.training.lightning import LightningEnvironment, pl
 from runner.training.module import RunsModule
 from runner.training.objective import Penalty
@@ -35,7 +35,7 @@ def prepare(configs: Iterable[Config]) -> None:
 
     Raises:
         DataError: A data file is missing or damaged.
-        ConfigError: A batch is larger than the training set, or too small to be normalised, or there is
+        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, or there is
             no GPU to take.
     """
     problems: dict[str, None] = {}
@@ -45,7 +45,15 @@ def prepare(configs: Iterable[Config]) -> None:
                 None
             )
         data = examples.load(config.data)
+        if not fits(config.architecture, config.regularizer, data.shape):
+            _, height, width = data.shape
+            problems[
+                f"architecture.name={config.architecture.name}: its pooling leaves nothing of images of"
+                f" {height}×{width} (data={config.data.name}); architecture=mlp or convnet takes any size"
+            ] = None
+            continue
         size, count = batch_size_of(config, data), len(data.train)
+        problems |= dict.fromkeys(config.task.misfits(facts_of(config.data), config.loss))
         if size > count:
             problems[
                 f"batch_size.size={size}: the training set has {count} examples;"
@@ -96,10 +104,23 @@ def values_normalized(architecture: Architecture, regularizer: Regularizer, shap
     return min(found)
 
 
+@cache
+def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> bool:
+    """Whether a network can take images of a shape."""
+    try:
+        with torch.device("meta"), torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            network = architecture.build(shape, 2, regularizer).eval()
+            network(torch.zeros(1, *shape))
+            return all(parameter.numel() for parameter in network.parameters())
+    except RuntimeError:  # what torch says of a map that has become too small
+        return False
+
+
 def build_run(config: Config) -> Run:
     """A run before its first step. All of it follows from the seed."""
     data = examples.load(config.data)
-    network = config.architecture.build(data.shape, data.classes, config.regularizer)
+    outputs = config.task.num_outputs(facts_of(config.data))
+    network = config.architecture.build(data.shape, outputs, config.regularizer)
     initialize(network, config)
     return Run(
         seed=config.seed,
@@ -138,12 +159,14 @@ def build_module(
 ) -> RunsModule:
     """The module of runs that can be trained as one, on a device."""
     config = configs[0]
-    data = on_device(config.data, device)
+    data = on_device(examples.load(config.data), device)
     return RunsModule(
         runs=runs,
         template=template(configs, data).to(device),
+        task=config.task,
         loss=config.loss,
         data=data,
+        facts=facts_of(config.data),
         batch_size=batch_size_of(config, data),
         precision=precision,
         penalty=penalty_of(config.regularizer),
@@ -168,13 +191,14 @@ def template(configs: Sequence[Config], data: examples.Dataset) -> nn.Module:
         for key in ("dropout", "dropout_input")
     }
     regularizer = configs[0].regularizer.model_copy(update=rates)
-    return configs[0].architecture.build(data.shape, data.classes, regularizer)
+    outputs = configs[0].task.num_outputs(facts_of(configs[0].data))
+    return configs[0].architecture.build(data.shape, outputs, regularizer)
 
 
 @cache
-def on_device(data: Data, device: torch.device) -> examples.Dataset:
+def on_device(data: examples.Dataset, device: torch.device) -> examples.Dataset:
     """A data set where it is computed with, shared by all runs of this process."""
-    return examples.load(data).to(device)
+    return data.to(device)
 
 
 def lightning_trainer(

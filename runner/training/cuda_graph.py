@@ -65,9 +65,9 @@ class CapturedSteps:
             places = self.number * module.batch_size + self.offsets
             crops = module.crops_RN
             module.updates.look_up_on_device(self.number)
-            logits_RBK = module.update(
+            kept_RBM = module.update(
                 module.order_RN.index_select(1, places),
                 None if crops is None else crops.index_select(1, places),
             )
-            module.logits_RNK.index_copy_(1, places, logits_RBK)
+            module.kept_RNM.index_copy_(1, places, kept_RBM)
             self.number += 1

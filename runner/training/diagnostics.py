@@ -39,7 +39,7 @@ def layer_statistics(
         network: Its Layer modules are measured.
         loss: C₀.
         inputs: (batch, channels, height, width).
-        targets: (batch,).
+        targets: (batch,) or (batch, outputs).
         more: Gives further numbers of a layer; see Diagnostics.of_layer.
     """
     probe = deepcopy(network).train()

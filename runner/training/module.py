@@ -1,7 +1,7 @@
 """The LightningModule: the networks of R runs in training, each the run that it would be alone.
 
-Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch, K classes, S steps of
-an epoch.
+Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch, K outputs, M numbers of
+an example from which its task measures, S steps of an epoch.
 """
 
 import time
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
 from runner.options.losses import Loss
+from runner.options.tasks import SHOWN, Evaluated, Facts, Task
 from runner.training.cuda_graph import CapturedSteps
 from runner.training.graph import traced
 from runner.training.lightning import pl
-from runner.training.metrics import loss_and_accuracy, named
+from runner.training.metrics import named
 from runner.training.networks import Networks
+from runner.training.noise import Noise
 from runner.training.objective import (
     Penalty,
     add_penalty,
@@ -47,10 +49,12 @@ class RunsModule(pl.LightningModule):
     finite in one run stays in that run.
 
     Args:
-        runs: Alike in data, batch size, loss and the shapes of their networks.
+        runs: Alike in task, data, batch size, loss and the shapes of their networks.
         template: A network that has every layer of every run.
-        loss: C₀ of logits and targets, a mean over the batch.
+        task: What is learnt.
+        loss: C₀ of outputs and targets, a mean over the batch.
         data: The three splits, where they are computed with.
+        facts: What the task knows of them.
         batch_size: Examples per step.
         precision: Makes the context in which forward and backward are computed.
         penalty: A further term of each run's cost, of its weights.
@@ -60,8 +64,10 @@ class RunsModule(pl.LightningModule):
         self,
         runs: Sequence[Run],
         template: nn.Module,
+        task: Task,
         loss: Loss,
         data: Dataset,
+        facts: Facts,
         batch_size: int,
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
         penalty: Penalty | None = None,
@@ -69,8 +75,10 @@ class RunsModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False  # a turn of Lightning's loop is a block of steps here
         self.runs = sorted(runs, key=lambda run: run.update_settings)
+        self.task = task
         self.loss = loss
         self.data = data
+        self.facts = facts
         self.batch_size = batch_size
         self.precision = precision
         self.penalty = penalty
@@ -81,12 +89,15 @@ class RunsModule(pl.LightningModule):
         self.l1_R = self._settings([run.l1 for run in self.runs])
         self.l2_R = self._settings([run.l2 for run in self.runs])
         self.max_norm_R = self._settings([run.max_norm for run in self.runs])
-        # Of every step of an epoch, and the outputs of the other splits since it began. In one place
-        # from the start: small tensors that outlive their step would lie between the large ones, which
-        # then need new memory in each step.
-        shape = len(self.runs), self.steps_per_epoch * batch_size, data.classes
-        self.logits_RNK = torch.empty(shape, device=self.at)
-        self.logits: dict[str, list[Tensor]] = {"val": [], "test": []}
+        # What the task keeps of every step of an epoch, and of the other splits since it began. In one
+        # place from the start: small tensors that outlive their step would lie between the large ones,
+        # which then need new memory in each step.
+        shape = len(self.runs), self.steps_per_epoch * batch_size, task.num_kept(facts)
+        self.kept_RNM = torch.empty(shape, device=self.at)
+        self.kept: dict[str, list[Tensor]] = {"val": [], "test": []}
+        self.answers: list[Tensor] = []  # on the test split, (runs, n, ...), on the CPU
+        seeds = [run.seed for run in self.runs]
+        self.noise = Noise(seeds, data.shape, self.at) if task.draws else None
         # The order of the examples in this epoch, and how they are cropped.
         where = data.train.targets.device
         self.order_RN = torch.zeros(shape[:2], dtype=torch.long, device=where)
@@ -102,34 +113,37 @@ class RunsModule(pl.LightningModule):
         places = slice(number * self.batch_size, (number + 1) * self.batch_size)
         crops = None if self.crops_RN is None else self.crops_RN[:, places]
         self.updates.look_up(number)
-        self.logits_RNK[:, places] = self.update(self.order_RN[:, places], crops)
+        self.kept_RNM[:, places] = self.update(self.order_RN[:, places], crops)
 
     @torch.no_grad()
     def update(self, examples_RB: Tensor, crops_RB: Tensor | None) -> Tensor:
-        """Forward, backward and update of every run; the logits (runs, batch, classes)."""
-        inputs, targets_RB = batch(self.data, examples_RB, crops_RB)
-        logits_RBK, *gradients = self.passes(inputs, targets_RB)
+        """Forward, backward and update of every run; what the task keeps, (runs, batch, numbers)."""
+        kept_RBM, *gradients = self.passes(*self.batch(examples_RB, crops_RB))
         add_penalty(
             self.networks.weights_of(gradients), self.networks.weights, self.l1_R, self.l2_R
         )
         self.updates.apply(gradients)
         limit_norms(self.networks.logical_weights, self.max_norm_R)
-        return logits_RBK
+        return kept_RBM
 
-    def cost_gradients(
-        self, inputs: Tensor, targets_RB: Tensor, *state: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Forward and backward: the logits (runs, batch, classes), then ∂C₀/∂ of each parameter."""
+    def batch(self, examples_RB: Tensor, crops_RB: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the networks get of these training examples, and what they are held to."""
+        inputs, targets = batch(self.data, examples_RB, crops_RB)
+        noise = self.noise.of(examples_RB) if self.noise else None
+        return self.task.examples(inputs, targets, noise, self.facts)
+
+    def cost_gradients(self, inputs: Tensor, targets: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Forward and backward: what the task keeps, then ∂C₀/∂ of each parameter."""
         parameters, buffers = self.networks.split(state)
         leaves = [p.detach().requires_grad_() for p in self.networks.leaves(parameters)]
-        logits_RBK = self.networks.forward(leaves, buffers, inputs, of_each_run=True)
-        cost = summed_loss(self.loss, logits_RBK, targets_RB)
+        outputs_RBK = self.networks.forward(leaves, buffers, inputs, of_each_run=True)
+        cost = summed_loss(self.loss, outputs_RBK, targets)
         if self.penalty:
             cost = cost + summed_penalty(self.penalty, self.networks.weights_from(leaves))
         gradients = torch.autograd.grad(cost, leaves)
         # The fused updates read contiguous memory, whatever a gradient's strides say.
         stored = [g.contiguous().view_as(p) for g, p in zip(gradients, parameters, strict=True)]
-        return logits_RBK.detach(), *stored
+        return self.task.kept(self.loss, outputs_RBK.detach(), targets), *stored
 
     @cached_property
     def passes(self) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
@@ -138,14 +152,13 @@ class RunsModule(pl.LightningModule):
         Replaying these spares the Python of modules, vmap and autograd, which is most of a small
         network's step.
         """
-        shape = (len(self.runs), self.batch_size)
-        inputs = torch.empty(*shape, *self.data.shape, device=self.at)
-        targets_RB = torch.zeros(shape, dtype=torch.long, device=self.at)
+        crops = None if self.crops_RN is None else self.crops_RN[:, : self.batch_size]
+        examples = self.batch(self.order_RN[:, : self.batch_size], crops)  # their shapes matter
         state = self.networks.state
         self.networks.template.train()
         with self.precision(), torch.enable_grad():
-            graph = traced(self.cost_gradients, inputs, targets_RB, *state)
-        return lambda inputs, targets_RB: graph(inputs, targets_RB, *state)
+            graph = traced(self.cost_gradients, *examples, *state)
+        return lambda inputs, targets: graph(inputs, targets, *state)
 
     # One epoch, driven by Lightning
 
@@ -177,6 +190,8 @@ class RunsModule(pl.LightningModule):
             self.order_RN[row] = epoch_order(self.data, run.seed, run.epoch)[:count]
             if self.crops_RN is not None:
                 self.crops_RN[row] = epoch_crops(self.data, run.seed, run.epoch)[:count]
+        if self.noise:
+            self.noise.start_epoch([run.epoch for run in self.runs])
         self.updates.start_epoch()
         if self.captured:
             self.captured.start_epoch()
@@ -200,42 +215,72 @@ class RunsModule(pl.LightningModule):
             torch.cuda.synchronize(self.at)
 
     def validation_step(self, part: slice, index: int) -> None:
-        self.logits["val"].append(self.evaluate(self.data.val, part))
+        outputs_RNK, targets = self.evaluate(self.data.val, part)
+        self.kept["val"].append(self.task.kept(self.loss, outputs_RNK, targets))
 
     def test_step(self, part: slice, index: int) -> None:
-        self.logits["test"].append(self.evaluate(self.data.test, part))
+        outputs_RNK, targets = self.evaluate(self.data.test, part)
+        self.kept["test"].append(self.task.kept(self.loss, outputs_RNK, targets))
+        answers = [self.task.answers(self.loss, row, self.facts) for row in outputs_RNK.float()]
+        self.answers.append(torch.stack(answers).cpu())
 
     def on_train_epoch_end(self) -> None:
         """Hands each run its state and the metrics of the epoch."""
-        labels_RN = self.data.train.targets[self.order_RN].to(self.at)
-        train = loss_and_accuracy(self.loss, self.logits_RNK, labels_RN)
+        targets_RN = self.data.train.targets[self.order_RN].to(self.at)
+        train = self.measure(self.kept_RNM, targets_RN)
         val = self._measured("val", self.data.val)
         measured = torch.cat([val, train, self.first_broken_steps()[None]]).T.tolist()  # read once
+        count = len(val)
         for run, numbers, lr in zip(self.runs, measured, self.updates.last_rates, strict=True):
-            run.metrics = named("val", *numbers[:2]) | named("train", *numbers[2:4]) | {"lr": lr}
+            run.metrics = (
+                named("val", self.task, numbers[:count])
+                | named("train", self.task, numbers[count:-1])
+                | {"lr": lr}
+            )
             run.broken_at = (
-                run.epoch * self.steps_per_epoch + int(numbers[4]) if numbers[4] else None
+                run.epoch * self.steps_per_epoch + int(numbers[-1]) if numbers[-1] else None
             )
             run.epoch += 1
 
     def on_test_epoch_end(self) -> None:
-        """Hands each run its metrics on the test split; `predictions_RNK` are the probabilities."""
-        logits_RNK = torch.cat(self.logits["test"], dim=1).float()
-        self.predictions_RNK = torch.stack([self.loss.probabilities(row) for row in logits_RNK])
+        """Hands each run its metrics on the test split."""
         measured = self._measured("test", self.data.test)
         for run, numbers in zip(self.runs, measured.T.tolist(), strict=True):
-            run.metrics = named("test", *numbers)
+            run.metrics = named("test", self.task, numbers)
 
     # Measuring
 
-    @torch.no_grad()
-    def evaluate(self, split: Split, part: slice) -> Tensor:
-        """Logits (runs, n, classes) of a part of a split."""
-        self.networks.template.eval()
+    def measure(self, kept_RNM: Tensor, targets: Tensor) -> Tensor:
+        """The task's metrics (metrics, runs) of the examples of a split."""
+        return self.task.measure(self.loss, kept_RNM.float(), targets, self.facts)
+
+    def fixed_examples(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
+        """A part of a split as it is measured: inputs and targets.
+
+        They have a first axis of runs where the task draws noise; else all runs have the same.
+        """
         inputs = self.data.inputs(split.images[part].to(self.at))
+        targets = split.targets[part].to(self.at)
+        if not self.noise:
+            return self.task.examples(inputs, targets, None, self.facts)
+        runs = len(self.runs)
+        numbers = torch.arange(part.start, part.start + len(targets), device=self.at)
+        return self.task.examples(
+            inputs.expand(runs, *inputs.shape),
+            targets.expand(runs, *targets.shape),
+            self.noise.of(numbers.expand(runs, -1), fixed=True),
+            self.facts,
+        )
+
+    @torch.no_grad()
+    def evaluate(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
+        """Outputs (runs, n, outputs) of a part of a split, and what they are held to."""
+        self.networks.template.eval()
+        inputs, targets = self.fixed_examples(split, part)
         networks = self.networks
         leaves = networks.leaves(networks.parameters)
-        return networks.forward(leaves, networks.buffers, inputs, of_each_run=False)
+        of_each_run = self.noise is not None
+        return networks.forward(leaves, networks.buffers, inputs, of_each_run), targets
 
     @torch.no_grad()
     def measure_untrained(self) -> None:
@@ -243,32 +288,51 @@ class RunsModule(pl.LightningModule):
         with self.precision():
             for part in self.val_dataloader():
                 self.validation_step(part, 0)
-            logits_RNK = self.evaluate(self.data.train, slice(0, EVALUATION_BATCH))
-        labels = self.data.train.targets[:EVALUATION_BATCH].to(self.at)
-        train = loss_and_accuracy(self.loss, logits_RNK, labels)
+            outputs_RNK, learnt = self.evaluate(self.data.train, slice(0, EVALUATION_BATCH))
+            kept_RNM = self.task.kept(self.loss, outputs_RNK, learnt)
+        train = self.measure(kept_RNM, self.data.train.targets[:EVALUATION_BATCH].to(self.at))
         measured = torch.cat([train, self._measured("val", self.data.val)])
         for run, numbers in zip(self.runs, measured.T.tolist(), strict=True):
-            run.metrics = named("train", *numbers[:2]) | named("val", *numbers[2:])
+            run.metrics = named("train", self.task, numbers[: len(train)]) | named(
+                "val", self.task, numbers[len(train) :]
+            )
 
     @property
     def described(self) -> tuple[int, int, torch.device]:
         """Parameters of one network, batch size and device, for the record."""
         return self.networks.num_parameters, self.batch_size, self.at
 
-    def first_examples(self, count: int) -> tuple[Tensor, Tensor]:
-        """Inputs (n, channels, height, width) and targets (n,) of the first training examples."""
-        images, labels = self.data.train.images[:count], self.data.train.targets[:count]
-        return self.data.inputs(images.to(self.at)), labels.to(self.at)
+    def first_examples(self, split: Split, count: int, row: int = 0) -> tuple[Tensor, Tensor]:
+        """Inputs (n, channels, height, width) and targets of a split's first examples for one run."""
+        inputs, targets = self.fixed_examples(split, slice(0, count))
+        return (inputs[row], targets[row]) if self.noise else (inputs, targets)
+
+    def evaluated(self, row: int) -> Evaluated:
+        """A run on the test split."""
+        test = self.data.test
+        images, targets = self.test_on_cpu
+        return Evaluated(
+            answers=torch.cat([answers[row] for answers in self.answers]),
+            targets=targets,
+            images=images,
+            inputs=self.first_examples(test, SHOWN, row)[0].cpu(),
+            clean=self.data.inputs(test.images[:SHOWN].to(self.at)).cpu(),
+            facts=self.facts,
+        )
+
+    @cached_property
+    def test_on_cpu(self) -> tuple[Tensor, Tensor]:
+        return self.data.test.images.cpu(), self.data.test.targets.cpu()
 
     def _measured(self, name: str, split: Split) -> Tensor:
-        """Loss and accuracy (2, runs) of all logits of a split, which are then forgotten."""
-        logits_RNK = torch.cat(self.logits[name], dim=1)
-        self.logits[name].clear()
-        return loss_and_accuracy(self.loss, logits_RNK, split.targets.to(self.at))
+        """The metrics (metrics, runs) of a split from all that was kept of it, which is then forgotten."""
+        kept_RNM = torch.cat(self.kept[name], dim=1)
+        self.kept[name].clear()
+        return self.measure(kept_RNM, split.targets.to(self.at))
 
     def first_broken_steps(self) -> Tensor:
         """The first step of the epoch, from 1, after which something was not finite, or 0: (runs,)."""
-        sums_RS = self.logits_RNK.unflatten(1, (self.steps_per_epoch, -1)).sum((2, 3))
+        sums_RS = self.kept_RNM.unflatten(1, (self.steps_per_epoch, -1)).sum((2, 3))
         finite_RS = torch.cat([sums_RS.isfinite(), self.networks.finite()[:, None]], dim=1)
         steps_R = finite_RS.int().argmin(1).clamp(max=self.steps_per_epoch - 1) + 1
         return torch.where(finite_RS.all(1), 0, steps_R)

@@ -1,6 +1,6 @@
 """Several networks of one shape as one: their parameters and buffers lie stacked along a first axis.
 
-Shape suffixes: R runs, N examples, K classes.
+Shape suffixes: R runs, N examples, K outputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Networks:
         inputs: Tensor,
         of_each_run: bool,
     ) -> Tensor:
-        """Logits (runs, n, classes): one pass by `vmap`, or without it where there is one run.
+        """Outputs (runs, n, outputs): one pass by `vmap`, or without it where there is one run.
 
         Args:
             parameters: As `leaves` gives them.
@@ -64,8 +64,8 @@ class Networks:
 
         def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
             state = (parameters, buffers)
-            logits: Tensor = functional_call(self.template, state, (x,), tie_weights=False)
-            return logits
+            outputs: Tensor = functional_call(self.template, state, (x,), tie_weights=False)
+            return outputs
 
         if self.count == 1:
             first = {name: tensor[0] for name, tensor in buffers.items()}
@@ -73,10 +73,10 @@ class Networks:
             named = dict(zip(self.names, matrices, strict=True))
             return one(named, first, inputs[0] if of_each_run else inputs)[None]
         named = {n: logical(p) for n, p in zip(self.names, parameters, strict=True)}
-        logits_RNK: Tensor = vmap(one, in_dims=(0, 0, 0 if of_each_run else None))(
+        outputs_RNK: Tensor = vmap(one, in_dims=(0, 0, 0 if of_each_run else None))(
             named, buffers, inputs
         )
-        return logits_RNK
+        return outputs_RNK
 
     def leaves(self, parameters: Sequence[Tensor]) -> list[Tensor]:
         """What `forward` takes for these stored parameters: a single network's without the first axis."""

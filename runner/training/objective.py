@@ -14,12 +14,12 @@ from runner.options.losses import Loss
 Penalty = Callable[[Sequence[Tensor]], Tensor]
 
 
-def summed_loss(loss: Loss, logits_RBK: Tensor, targets_RB: Tensor) -> Tensor:
+def summed_loss(loss: Loss, outputs_RBK: Tensor, targets: Tensor) -> Tensor:
     """ΣC₀ over the runs: its gradient in a run's parameters is that of the run's own C₀.
 
     C₀ is a mean over examples; over those of all runs, times the runs, it is the sum.
     """
-    return loss(logits_RBK.flatten(0, 1), targets_RB.flatten()) * len(logits_RBK)
+    return loss(outputs_RBK.flatten(0, 1), targets.flatten(0, 1)) * len(outputs_RBK)
 
 
 def summed_penalty(penalty: Penalty, weights: Sequence[Tensor]) -> Tensor:

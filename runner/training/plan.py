@@ -134,12 +134,13 @@ def widest(module: RunsModule) -> int:
         if not list(layer.children()):
             layer.register_forward_hook(lambda _, __, y: outputs.append(y.numel()))
     with torch.no_grad():
-        network(module.first_examples(1)[0])
+        network(module.first_examples(module.data.train, 1)[0])
     activations = sum(outputs) * max(EVALUATION_BATCH, 3 * module.batch_size)
-    logits = (len(module.data.train) + len(module.data.val)) * module.data.classes
-    # Weights, gradients and two moments; the record's copies of the last and the best state; an
-    # epoch's logits, joined and in the loss.
-    numbers = 8 * module.networks.num_parameters + activations + 3 * logits
+    examples = len(module.data.train) + len(module.data.val)
+    kept = examples * module.task.num_kept(module.facts)
+    # Weights, gradients and two moments; the record's copies of the last and the best state; what is kept
+    # of an epoch, joined and in the loss.
+    numbers = 8 * module.networks.num_parameters + activations + 3 * kept
     return max(1, free_memory(module.at) // 2 // (4 * numbers))
 
 

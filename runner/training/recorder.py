@@ -7,6 +7,7 @@ from threading import Event
 from torch import Tensor
 
 from runner.interrupts import uninterrupted
+from runner.options.tasks import Task
 from runner.runs.writer import RunRecord
 from runner.training.diagnostics import layer_statistics, update_ratios
 from runner.training.lightning import pl
@@ -55,7 +56,7 @@ class Recorder:
                 record = self.records[run]
                 if run.broken_at is None:
                     self._add_epoch(module, run)
-                    record.add_checkpoint(state, run.metrics["val/accuracy"])
+                    record.add_checkpoint(state, run.metrics)
                 else:
                     record.diverged(run.broken_at, *module.described)
                     self.ended.append(run)
@@ -69,18 +70,16 @@ class Recorder:
 
     def complete(self, module: RunsModule) -> None:
         """The runs are trained and tested."""
-        labels = module.data.test.targets.cpu().numpy()
-        for run, probabilities_NK in zip(module.runs, module.predictions_RNK.cpu(), strict=True):
-            self.records[run].complete(
-                run.metrics, probabilities_NK.numpy(), labels, *module.described
-            )
+        for row, run in enumerate(module.runs):
+            findings = module.task.findings(module.evaluated(row))
+            self.records[run].complete(run.metrics, findings, *module.described)
 
     def _add_epoch(self, module: RunsModule, run: Run) -> None:
         metrics = run.metrics
         histograms: dict[str, Tensor] = {}
         if run in self.measured:
             row = module.runs.index(run)
-            inputs, targets = module.first_examples(PROBE)
+            inputs, targets = module.first_examples(module.data.train, PROBE, row)
             network = module.networks.network(row)
             more = self.records[run].config.diagnostics.of_layer
             statistics, histograms = layer_statistics(network, module.loss, inputs, targets, more)
@@ -131,7 +130,9 @@ class RecorderCallback(pl.callbacks.Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, RunsModule)
         self.recorder.end_epoch(module)
-        self.bar.epoch_ended(min(run.epoch for run in module.runs), outcome(module.runs))
+        self.bar.epoch_ended(
+            min(run.epoch for run in module.runs), outcome(module.runs, module.task)
+        )
         trainer.should_stop = bool(self.recorder.ended)
 
     def on_test_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -143,11 +144,12 @@ class Halted(BaseException):
     """The training was told to stop by `stopped`."""
 
 
-def outcome(runs: Collection[Run]) -> str:
+def outcome(runs: Collection[Run], task: Task) -> str:
     """How well runs do, in a few words."""
+    name, shown = task.criterion, task.metric(task.criterion).shown
+    values = [run.metrics[f"val/{name}"] for run in runs]
     if len(runs) == 1:
         (run,) = runs
-        loss, accuracy = run.metrics["val/loss"], run.metrics["val/accuracy"]
-        return f"val loss {loss:.4f}  accuracy {accuracy:.2%}"
-    accuracies = [run.metrics["val/accuracy"] for run in runs]
-    return f"val accuracy best {max(accuracies):.2%}, median {median(accuracies):.2%}"
+        return f"val loss {run.metrics['val/loss']:.4f}  {name} {shown(values[0])}"
+    best = max(values) if task.metric(name).higher_is_better else min(values)
+    return f"val {name} best {shown(best)}, median {shown(median(values))}"

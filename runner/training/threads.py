@@ -9,6 +9,7 @@ from runner.config.schema import Config
 from runner.data import examples
 from runner.options.architectures import Architecture, Shape
 from runner.options.regularizers import Regularizer
+from runner.training.facts import facts_of
 
 # Below this number of floating-point operations in a step's forward pass a second thread gains a fifth at
 # most, and beside other work on the machine it costs a multiple: 784-100-10 with batch 128 lies just below.
@@ -28,14 +29,15 @@ def step_flops(config: Config) -> int:
     """Floating-point operations of the forward pass of a step."""
     data = examples.load(config.data)
     size = len(data.train) if config.batch_size.size == "full" else config.batch_size.size
-    return size * forward_flops(config.architecture, data.shape, data.classes, config.regularizer)
+    outputs = config.task.num_outputs(facts_of(config.data))
+    return size * forward_flops(config.architecture, data.shape, outputs, config.regularizer)
 
 
 @cache
 def forward_flops(
-    architecture: Architecture, shape: Shape, classes: int, regularizer: Regularizer
+    architecture: Architecture, shape: Shape, outputs: int, regularizer: Regularizer
 ) -> int:
     """Floating-point operations of a network's forward pass for one example."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        architecture.build(shape, classes, regularizer).eval()(torch.empty(1, *shape))
+        architecture.build(shape, outputs, regularizer).eval()(torch.empty(1, *shape))
     return int(counter.get_total_flops())

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from runner.config.schema import Config
+from runner.data.fingerprint import forget
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -35,7 +36,7 @@ OTHER_RUNS = {
     "trainer__tf32": True, "diagnostics__layers": True,
 }  # fmt: skip
 SAME_RUN = {
-    "name": "x", "resume": False, "fail_fast": True, "data__root": "/data", "trainer__threads": 3,
+    "name": "x", "resume": False, "fail_fast": True, "data__root": "/", "trainer__threads": 3,
     "trainer__accelerator": "cpu", "trainer__checkpoint_seconds": 0.0, "trainer__progress": False,
 }  # fmt: skip
 
@@ -64,5 +65,20 @@ def test_the_hash_is_the_start_of_the_digest() -> None:
 
 def test_two_seeds_that_share_eight_digits_do_not_share_sixteen() -> None:
     one, other = (plain(seed=seed, data__train_size=64, epochs=1) for seed in (2890, 60234))
-    assert one.hash[:8] == other.hash[:8]
-    assert one.hash != other.hash
+    former = [config.former_digest or "" for config in (one, other)]
+    assert former[0][:8] == former[1][:8]
+    assert former[0][:16] != former[1][:16] and one.hash != other.hash
+
+
+def test_other_bytes_are_another_run(tmp_path: Path) -> None:
+    def digest(path: Path) -> str:
+        forget()
+        return plain(data=read("data/csv.yaml") | {"path": str(path), "target": 1}).digest
+
+    table, same, other = (tmp_path / name for name in ("a.csv", "b.csv", "c.csv"))
+    for path, text in ((table, "a,b\n1,2\n"), (same, "a,b\n1,2\n"), (other, "a,b\n1,3\n")):
+        path.write_text(text)
+    assert digest(table) == digest(same) != digest(other)
+    first = digest(table)
+    table.write_text("a,b\n1,4\n")
+    assert digest(table) not in (first, digest(other))

@@ -1,13 +1,14 @@
 """Splits, subsets, standardisation, and batches as a function of (seed, epoch)."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from runner.data.examples import (
     Dataset,
@@ -15,14 +16,17 @@ from runner.data.examples import (
     _standardization,
     batch,
     crop_flip,
+    divided,
     epoch_crops,
     epoch_order,
     load,
     slices,
 )
-from runner.data.files import load_raw
+from runner.data.files import bundled
+from runner.data.tables import read_digits
 from runner.errors import DataError
-from runner.options.data import Data
+from runner.options.data import Data, Raw
+from runner.options.registry import ByName
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -32,7 +36,8 @@ FILES = sorted((REPOSITORY / "conf" / "data").glob("*.yaml"))
 def data(name: str = "digits", **settings: Any) -> Data:
     """conf/data/<name>.yaml with some settings replaced."""
     values = yaml.safe_load((REPOSITORY / "conf" / "data" / f"{name}.yaml").read_text())
-    return Data(**values | settings)
+    found: Data = TypeAdapter(Annotated[Data, ByName("data")]).validate_python(values | settings)
+    return found
 
 
 def batches(dataset: Dataset, batch_size: int, seed: int = 0, epoch: int = 0) -> list[Any]:
@@ -52,7 +57,8 @@ def tiny(examples: int = 30, shape: tuple[int, ...] = (2, 8, 16), augment: bool 
     random = torch.Generator().manual_seed(0)
     images = torch.randint(1, 256, (examples, *shape), dtype=torch.uint8, generator=random)
     split = Split(images, torch.arange(examples))
-    return Dataset(split, split, split, 10, torch.tensor(1 / 255), torch.tensor(0.0), augment)
+    names = tuple(map(str, range(examples)))
+    return Dataset(split, split, split, names, torch.tensor(1 / 255), torch.tensor(0.0), augment)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -61,13 +67,13 @@ def test_files(file: Path) -> None:
 
 
 def test_splits() -> None:
-    dataset, raw = load(data()), load_raw("digits", None)
+    dataset, raw = load(data()), read_digits(bundled("digits.csv.gz"))
     assert [len(s) for s in (dataset.train, dataset.val, dataset.test)] == [1024, 300, 473]
     assert (dataset.shape, dataset.classes, dataset.augment) == ((1, 8, 8), 10, False)
     for split, images, labels in (
-        (dataset.train, raw.train_images[:1024], raw.train_labels[:1024]),
-        (dataset.val, raw.train_images[1024:], raw.train_labels[1024:]),
-        (dataset.test, raw.test_images, raw.test_labels),
+        (dataset.train, raw.train_images[:1024], raw.train_targets[:1024]),
+        (dataset.val, raw.train_images[1024:], raw.train_targets[1024:]),
+        (dataset.test, raw.test_images, raw.test_targets),
     ):
         np.testing.assert_array_equal(split.images, images)
         np.testing.assert_array_equal(split.targets, labels)
@@ -92,6 +98,67 @@ def test_classes_are_renumbered_in_the_given_order() -> None:
         ]
         assert kept.targets.tolist() == [label for _, label in pairs]
         assert torch.equal(kept.images, full.images[[i for i, _ in pairs]])
+
+
+def test_classes_by_name(tmp_path: Path) -> None:
+    assert load(data("iris", classes=["virginica", "setosa"])).class_names == (
+        "virginica",
+        "setosa",
+    )
+    assert load(data("iris", classes=[2, 0])).class_names == ("virginica", "setosa")
+    (tmp_path / "my.csv").write_text("a,y\n" + "".join(f"{n},{3 + n % 3}\n" for n in range(60)))
+    table = {"path": str(tmp_path / "my.csv"), "target": "y"}
+    assert load(data("csv", **table)).class_names == ("3", "4", "5")
+    assert load(data("csv", **table, classes=[5, 3])).class_names == (
+        "5",
+        "3",
+    )  # names before numbers
+    for classes, said in (([3, 6], "no class 6.* Known: 3, 4, 5"), ([5, 2], "names a class twice")):
+        with pytest.raises(DataError, match=f"data.classes=.*: .*{said}"):
+            load(data("csv", **table, classes=classes))
+    with pytest.raises(DataError, match="are values"):
+        load(data("csv", **table, classes=[3, 4], target_kind="values"))
+
+
+def test_validation_examples() -> None:
+    x, y = np.arange(40, dtype=np.float32).reshape(20, 2, 1, 1), np.arange(20) % 2
+    raw = Raw(x, y, x, y, 1, ("a", "b"))
+    for size, count in ((3, 3), (0.5, 10), (None, 2)):
+        train, val, _ = divided(raw, data("iris", val_size=size))
+        np.testing.assert_array_equal(val[1], y[20 - count :])
+        np.testing.assert_array_equal(train[0], x[: 20 - count])
+    own = replace(raw, val_images=x[:5], val_targets=y[:5])
+    assert [len(part[1]) for part in divided(own, data("iris", val_size=None))] == [20, 5, 20]
+    with pytest.raises(DataError, match=r"data.val_size=3: the data have 5 .*val_size=null"):
+        divided(own, data("iris", val_size=3))
+
+
+def test_features_that_are_no_bytes() -> None:
+    """Stored as float32 and left as they are; inputs are a copy, not the data changed in place."""
+    dataset = load(data("iris", standardize="per_feature"))
+    before = dataset.train.images.clone()
+    inputs = dataset.inputs(dataset.train.images[:])
+    assert torch.equal(dataset.train.images, before) and before.dtype == torch.float32
+    x = before.double()
+    expected = (x - x.mean(0)) / x.std(0, correction=0)
+    torch.testing.assert_close(inputs, expected.float(), atol=1e-5, rtol=1e-5)
+    plain = load(data("iris", standardize="none"))
+    assert torch.equal(plain.inputs(before), before) and plain.class_names == (
+        "setosa", "versicolor", "virginica",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [0.1, -1e6 / 3, 1e20])
+@pytest.mark.parametrize("kind", ["per_feature", "global"])
+def test_a_feature_that_never_changes_becomes_0(value: float, kind: str) -> None:
+    images = torch.full((70, 1, 1, 1), value)
+    scale, shift = _standardization(images, 1, kind)
+    assert (images * scale + shift).abs().max() == 0
+
+
+def test_a_table_has_nothing_to_crop() -> None:
+    with pytest.raises(DataError, match=r"data.augment=crop_flip: .* no images"):
+        load(data("iris", augment="crop_flip"))
 
 
 @pytest.mark.parametrize(("size", "n"), [(10, 10), (57, 57), (0.25, 256), (1e-9, 1), (1023, 1023)])

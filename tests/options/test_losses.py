@@ -45,6 +45,22 @@ FORMULAS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
+VALUES: dict[str, tuple[Any, Any]] = (
+    {  # of outputs z and values y in [0, 1]: the same, without the third
+        name: (cost, slope) for name, (cost, slope, _) in FORMULAS.items() if "sigmoid" in name
+    }
+    | {
+        "quadratic": FORMULAS["quadratic"][:2],
+        "mean_squared_error": (
+            lambda z, y: ((z - y) ** 2).mean(),
+            lambda z, y: 2 * (z - y) / z.shape[1],
+        ),
+    }
+)
+OF_CLASSES = [name for name, loss in OPTIONS.items() if "class" in loss.targets]
+OF_VALUES = [name for name, loss in OPTIONS.items() if {"value", "fraction"} & {*loss.targets}]
+
+
 def example(examples: int = 6, classes: int = 4) -> tuple[Tensor, Tensor]:
     random = np.random.default_rng(0)
     z = torch.tensor(3 * random.normal(size=(examples, classes)), requires_grad=True)
@@ -58,7 +74,7 @@ def gradient(name: str, logits: list[list[float]], targets: list[int]) -> Tensor
     return z.grad
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_formulas(name: str) -> None:
     if name not in FORMULAS:
         pytest.fail(f"loss '{name}' has no formula in FORMULAS")
@@ -72,7 +88,20 @@ def test_formulas(name: str) -> None:
     np.testing.assert_allclose(loss.probabilities(z.detach()), probabilities(numbers), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", OF_VALUES)
+def test_formulas_with_values(name: str) -> None:
+    if name not in VALUES:
+        pytest.fail(f"loss '{name}' has no formula in VALUES")
+    loss, (cost, slope) = OPTIONS[name](name=name), VALUES[name]
+    z, _ = example()
+    y = np.random.default_rng(1).random((6, 4))
+    value = loss(z, torch.tensor(y))
+    value.backward()
+    assert value.item() == pytest.approx(cost(z.detach().numpy(), y), rel=1e-12)
+    np.testing.assert_allclose(z.grad, slope(z.detach().numpy(), y) / 6, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_probabilities(name: str) -> None:
     z, _ = example(examples=100)
     a = OPTIONS[name](name=name).probabilities(z.detach().float())

@@ -19,16 +19,24 @@ def folders(root: Path, name: str = "runs") -> list[Path]:
     return sorted((root / "outputs" / name).glob("*-*"))
 
 
-def as_in_version_0_1(path: Path) -> Path:
-    """Eight digits in the folder's name and in result.json, no sums in status.json."""
-    digits = path.name.rpartition("-")[2]
-    old = path.rename(path.with_name(path.name.replace(digits, digits[:8])))
+def as_in_version_0_1(path: Path, length: int = 8) -> Path:
+    """Eight digits in the folder's name and in result.json, no sums in status.json, no fingerprint.
+
+    Version 0.2 had sixteen digits.
+    """
+    config = RunFolder(path).config()
+    assert config
+    former = config.former_digest
+    assert former
+    digits = former[:length]
+    old = path.rename(path.with_name(f"{path.name.rpartition('-')[0]}-{digits}"))
     for name in ("status.json", "result.json"):
         if (old / name).exists():
             values = json.loads((old / name).read_text())
             values.pop("sha256", None)
             if name == "result.json":
-                values["config_hash"] = digits[:8]
+                values["config_hash"] = digits
+                del values["data"]
             (old / name).write_text(json.dumps(values))
     for name in (".owner", ".lock"):
         (old / name).unlink()
@@ -44,10 +52,13 @@ def test_sixteen_digits_in_name_and_result(command: Command, tmp_path: Path) -> 
     assert len(digits) == 16 and set(digits) <= set("0123456789abcdef")
 
 
-def test_a_folder_of_version_0_1_is_found(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("digits", [8, 16])
+def test_a_folder_of_an_earlier_version_is_found(
+    command: Command, tmp_path: Path, digits: int
+) -> None:
     command(*SHORT)
     (path,) = folders(tmp_path)
-    old = as_in_version_0_1(path)
+    old = as_in_version_0_1(path, digits)
     before = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
     for words in ([], ["name=runs"], ["-m"], ["seed=0"]):
         code, out, err = command(*words, *SHORT)
@@ -83,7 +94,9 @@ def test_a_collision_of_eight_digits_is_another_run(command: Command, tmp_path: 
     assert code == 0 and "finished before" not in out.lower()
     assert len(folders(tmp_path)) == 2
     (new,) = set(folders(tmp_path)) - {old}
-    assert new.name.rpartition("-")[2][:8] == old.name.rpartition("-")[2]
+    config = RunFolder(new).config()
+    assert config
+    assert (config.former_digest or "")[:8] == old.name.rpartition("-")[2]
     second = RunFolder(new).result
     assert first and second and first["val/loss"] != second["val/loss"]
     assert (first["seed"], second["seed"]) == (2890, 60234)

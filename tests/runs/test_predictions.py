@@ -12,7 +12,7 @@ import pytest
 from runner import ensembles
 from runner.errors import DataError
 from runner.runs.folder import RunFolder
-from runner.runs.predictions import MAX_BYTES, read_predictions
+from runner.runs.predictions import MAX_BYTES, read_arrays, read_predictions
 
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(3), size=4).astype(np.float32)
 LABELS = np.array([0, 1, 2, 1])
@@ -65,6 +65,12 @@ DAMAGES = {
     "text": archive(np.full((4, 3), "0.3")),
     "complex": archive(PROBABILITIES.astype(complex)),
     "an array too many": archive(more=LABELS),
+    "names for other classes": archive(class_names=np.array(["a", "b"])),
+    "names that are no text": archive(class_names=np.arange(3)),
+    "names with impossible characters": archive(
+        class_names=np.full(3, 0x7FFFFFFF, np.int32).view("<U1")
+    ),
+    "arrays of two tasks": archive(reconstructions=np.ones((4, 1, 2, 2))),
     "a huge shape": forged_header((1 << 40, 3)),
     "an overflowing shape": forged_header((1 << 62, 1 << 62)),
     "a negative shape": forged_header((-4, -3)),
@@ -94,10 +100,25 @@ def test_wrong_predictions_are_told_in_a_line(
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_right_ones_are_read_as_they_were_written(folder: RunFolder, order: Any) -> None:
-    folder.write_predictions(np.asarray(PROBABILITIES, order=order), LABELS)
+    names = np.array(["a", "b", "a long name"])
+    arrays = {"probabilities": np.asarray(PROBABILITIES, order=order), "labels": LABELS}
+    folder.write_predictions(arrays | {"class_names": names})
     probabilities, labels = folder.predictions()
     np.testing.assert_array_equal(probabilities, PROBABILITIES)
     np.testing.assert_array_equal(labels, LABELS)
+    found = read_arrays(folder.path / "predictions.npz")
+    assert found["class_names"].tolist() == names.tolist()
+
+
+@pytest.mark.parametrize("names", [["reconstructions"], ["predictions", "targets"]])
+def test_predictions_of_other_tasks_have_no_probabilities(
+    folder: RunFolder, names: list[str]
+) -> None:
+    shape = (2, 1, 3, 3) if names == ["reconstructions"] else (4,)
+    folder.write_predictions({name: np.ones(shape, np.float32) for name in names})
+    assert list(read_arrays(folder.path / "predictions.npz")) == names
+    with pytest.raises(DataError, match="no probabilities of classes"):
+        folder.predictions()
 
 
 def test_a_cut_is_told_and_a_flipped_bit_changes_no_number(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from runner.options.losses import CrossEntropy, Quadratic, SigmoidCrossEntropy
-from runner.training.metrics import loss_and_accuracy, named
+from runner.options.tasks import Classification, Facts
+from runner.training.metrics import named
 from runner.training.objective import add_penalty, limit_norms, summed_loss
 
 SHAPES = [(3, 4, 3), (3, 2, 3, 2, 2)]  # of three runs
@@ -43,6 +44,8 @@ def test_max_norm() -> None:
     assert torch.equal(linear[1], before[0][1])
 
 
+TASK = Classification(name="classification")
+FACTS = Facts("digits", (1, 8, 8), ("a", "b", "c", "d"), 0.0, 1.0)
 LOSSES = [
     CrossEntropy(name="cross_entropy"),
     SigmoidCrossEntropy(name="sigmoid_cross_entropy"),
@@ -68,7 +71,7 @@ def test_loss_and_accuracy_of_each_run(loss: CrossEntropy) -> None:
     logits = torch.randn(20, 50, 4, generator=random)
     targets = torch.randint(4, (20, 50), generator=random)
     for of_runs in (targets, targets[0]):
-        losses, accuracies = loss_and_accuracy(loss, logits, of_runs)
+        losses, accuracies = TASK.measure(loss, logits, of_runs, FACTS)
         for run in range(20):
             own = of_runs[run] if of_runs.dim() == 2 else of_runs
             assert losses[run].item() == pytest.approx(loss(logits[run], own).item(), rel=1e-6)
@@ -79,5 +82,6 @@ def test_loss_and_accuracy_of_each_run(loss: CrossEntropy) -> None:
 
 
 def test_names() -> None:
-    assert named("val", 0.5, 0.98000002) == {"val/loss": 0.5, "val/accuracy": 0.98}
-    assert named("test", 0.5, 0.75) == {"test/loss": 0.5, "test/accuracy": 0.75, "test/error": 0.25}
+    assert named("val", TASK, [0.5, 0.98000002]) == {"val/loss": 0.5, "val/accuracy": 0.98}
+    tested = {"test/loss": 0.5, "test/accuracy": 0.75, "test/error": 0.25}
+    assert named("test", TASK, [0.5, 0.75]) == tested
