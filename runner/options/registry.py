@@ -130,7 +130,8 @@ def _problems(group: str, kind: type[Option], names: tuple[Any, ...]) -> Iterato
     keys = [key for key in base.model_fields if key not in kind.model_fields]
     if keys:
         yield f"every {group} has the settings {', '.join(base.model_fields)}; missing: {', '.join(keys)}"
-    wanted = sorted(getattr(base, "__abstractmethods__", ()))
+    constants = {name for name in base.__class_vars__ if not hasattr(base, name)}
+    wanted = sorted({*getattr(base, "__abstractmethods__", ()), *constants})
     missing = [name for name in wanted if not _defines(kind, name)]
     if missing:
         yield f"every {group} defines {', '.join(wanted)}; missing: {', '.join(missing)}"
@@ -218,9 +219,8 @@ class ByName:
     def members(self) -> dict[str, type[Option]]:
         """The options by name; under "" the one without a name, if there is one."""
         base = GROUPS[self.group]
-        return ({} if isabstract(base) or "name" in base.model_fields else {"": base}) | OPTIONS[
-            self.group
-        ]
+        unnamed = not isabstract(base) and "name" not in base.model_fields
+        return ({"": base} if unnamed else {}) | OPTIONS[self.group]
 
     def validate(self, value: Any) -> Option:
         members = self.members()
