@@ -1,5 +1,7 @@
 """Errors that end a command with exit code 2: mistakes of the user's, found before any training."""
 
+from typing import Any
+
 
 class ConfigError(ValueError):
     """The configuration is wrong; `problems` has a line for each mistake."""
@@ -23,6 +25,14 @@ class CheckpointError(RuntimeError):
 
 class Stopped(BaseException):
     """A sweep or study ends early, because runs failed."""
+
+
+class RunError(RuntimeError):
+    """Runs that were asked for from Python failed; `runs` are all that were started."""
+
+    def __init__(self, message: str, runs: list[Any]) -> None:
+        super().__init__(message)
+        self.runs = runs
 
 
 def one_line(error: BaseException) -> str:

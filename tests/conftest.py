@@ -1,5 +1,7 @@
+import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +9,7 @@ import pytest
 
 from runner.__main__ import main
 from runner.interrupts import SIGNALS
+from runner.runs.folder import RunFolder
 
 
 class Finished(NamedTuple):
@@ -39,3 +42,58 @@ def command(
     yield call
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+TINY = (
+    "data.train_size=64", "architecture.hidden=[8]", "epochs=2", "trainer.progress=false",
+    "trainer.threads=1", "trainer.accelerator=cpu",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with two runs in outputs/grid and one in outputs/best, to be read only."""
+    import runner
+
+    home = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        runner.train(*TINY, "name=grid", "optimizer.lr=0.01,0.1", multirun=True)
+        runner.train(
+            *TINY, "name=best", "select=best", "data.standardize=per_feature", "architecture=convnet",
+            "architecture.channels=[4]", "regularizer=batch_norm_dropout",
+        )  # fmt: skip
+    return home
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished run and one that was killed in its third epoch, each in a folder of its own."""
+    from folders import WORDS
+    from processes import at_step, run  # both import this module
+
+    roots = {name: tmp_path_factory.mktemp(name) for name in ("finished", "killed")}
+    assert run(roots["finished"], *WORDS).code == 0
+    assert run(roots["killed"], *WORDS, fault=partial(at_step, 6)).code == -9
+    return roots
+
+
+@pytest.fixture
+def place(tmp_path: Path, runs: dict[str, Path]) -> Callable[[str], RunFolder]:
+    """Puts one of them into this test's working directory."""
+
+    def put(name: str) -> RunFolder:
+        shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
+        shutil.copytree(runs[name] / "outputs", tmp_path / "outputs")
+        (path,) = (tmp_path / "outputs/runs").glob("*-*")
+        return RunFolder(path)
+
+    return put
+
+
+@pytest.fixture
+def finished(
+    place: Callable[[str], RunFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> RunFolder:
+    monkeypatch.chdir(tmp_path)
+    return place("finished")

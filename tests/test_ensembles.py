@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY, Command
 
 from runner.ensembles import main
 from runner.runs.folder import RunFolder
@@ -69,3 +70,26 @@ def test_a_missing_member_is_named_and_stops(
 def test_a_folder_without_runs_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "no run" in capsys.readouterr().err
+
+
+def test_runs_that_differ_in_their_seed_alone_make_an_ensemble(
+    command: Command, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for word in TINY if not word.startswith("epochs")]
+    assert (
+        command("-m", *words, "epochs=1", "name=s", "optimizer.lr=0.1,0.2", "seed=0,1,2").code == 0
+    )
+    assert main(["outputs/s"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line for line in lines if "=" in line and "%" not in line] == [
+        "optimizer.lr=0.1", "optimizer.lr=0.2"
+    ]  # fmt: skip
+    assert [line.split()[:2] for line in lines if line.startswith("   3 ")] == [
+        ["3", "1"],
+        ["3", "1"],
+    ]
+    assert not any(line.startswith("   6 ") for line in lines)
+    assert main(["outputs/s", "--pool", "--size", "6"]) == 0
+    assert capfd.readouterr().out.splitlines()[-1].split()[:2] == ["6", "1"]
+    assert main(["outputs/s", "--size", "6"]) == 2
+    assert "there are 3 members" in capfd.readouterr().err

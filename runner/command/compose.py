@@ -103,6 +103,9 @@ class Composer:
         overrides = self._parsed(words)
         if overrides is None:
             return None
+        if swept := [written(o) for o in overrides if o.is_sweep_override()]:
+            self._problem(f"{cut(swept[0])}: one value is needed here, not several")
+            return None
         choices = [o for o in overrides if self.loader.is_choice(o)]
         known = [o for o in choices if self._known_option(o)]
         base = self._base(known)

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import hydra
 
+from runner import __version__
 from runner.command.interpolations import cut
 from runner.errors import ConfigError
 
@@ -27,11 +28,11 @@ class Parser(argparse.ArgumentParser):
             (("--multirun", "-m"), "every combination of several values"),
             (("--resolve",), "with --cfg or --help: every ${key} by its value"),
             (("--hydra-help",), "Hydra's own help"),
-            (("--shell-completion", "-sc"), "install=SHELL or uninstall=SHELL"),
+            (("--shell-completion", "-sc"), "install=bash or uninstall=bash"),
         ):
             self.add_argument(*names, action="store_true", help=told)
-        version = f"Hydra {hydra.__version__}"
-        self.add_argument("--version", action="version", version=version, help="Hydra's version")
+        version = f"runner {__version__} (Hydra {hydra.__version__})"
+        self.add_argument("--version", action="version", version=version, help="the version")
         told = "print a configuration instead of running it"
         self.add_argument("--cfg", "-c", choices=("job", "hydra", "all"), help=told)
         self.add_argument("--package", "-p", help="with --cfg: only this part of it")

@@ -7,9 +7,11 @@
 """
 
 import argparse
+import io
 import logging
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,14 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
+from runner.command.completion import script
 from runner.command.overrides import apply
 from runner.command.permitted import LAUNCHERS, NOT_FROM_YAML, changed_key, is_hydra, problem_with
 from runner.command.yaml_files import PACKAGE_HEADER, Source
-from runner.errors import ConfigError, summary
+from runner.errors import ConfigError, one_line, summary
+from runner.foreign import for_terminal
 from runner.options.registry import defaults_of, plugged_in
 
 
@@ -126,6 +131,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, search_path: Any) -> None:
         super().__init__(search_path)
         self.repository: Files = Files(search_path)
+        self.repository.read = {}  # completion reads files without composing
         self.parser = OverridesParser.create(config_loader=self)
         self.groups = {*self.list_groups(""), "hydra/launcher"} - {"hydra"}
         self.words: dict[str, Override] = {}
@@ -185,6 +191,13 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
     Raises:
         ConfigError: There is no such thing to print.
     """
+    with redirect_stdout(io.StringIO()) as said:
+        _show(flags, parser, words)
+    # Names of files and folders, and what stands in them, are foreign; only Hydra writes tabs.
+    sys.stdout.write("\t".join(map(for_terminal, said.getvalue().split("\t"))))
+
+
+def _show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list[str]) -> None:
     hydra = GlobalHydra.instance().hydra
     assert hydra
     flags.overrides = words
@@ -192,15 +205,18 @@ def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list
         if flags.hydra_help:
             hydra.hydra_help(None, parser, flags)
         elif flags.shell_completion:
-            hydra.shell_completion("config", words)
+            if text := script(" ".join(words), parser):
+                print(text)
+            else:
+                hydra.shell_completion("config", words)
         elif flags.cfg:
             _check_package(hydra.config_loader, flags, words)
             hydra.show_cfg("config", words, flags.cfg, flags.package, flags.resolve)
         else:
             with logging_restored():  # --info logs to the screen
                 hydra.show_info(flags.info, "config", words)
-    except (ValueError, KeyError) as error:  # of --shell-completion
-        raise ConfigError([str(error).splitlines()[0]]) from None
+    except (ValueError, KeyError, YAMLError) as error:  # of --shell-completion
+        raise ConfigError([one_line(error)]) from None
 
 
 def _check_package(loader: ConfigLoader, flags: argparse.Namespace, words: list[str]) -> None:

@@ -3,7 +3,8 @@
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import islice, product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner.command.interpolations import cut
 from runner.command.yaml_files import Source
 from runner.config.plugins import KEY, changed, missing, taken_out
+from runner.config.study import MOST_RUNS
 from runner.errors import ConfigError, summary
 from runner.foreign import for_terminal
 
@@ -95,25 +97,38 @@ def values_of(sweep: Override) -> list[str]:
     """The values of an override that has several.
 
     Raises:
-        ValueError: They cannot be enumerated, or there are none.
+        ValueError: They cannot be enumerated, or there are none or too many.
     """
     try:
-        found = list(sweep.sweep_string_iterator())
-    except (AssertionError, HydraException, ValueError):  # glob(*) of a value, interval(0,1), ...
+        found = list(islice(sweep.sweep_string_iterator(), MOST_RUNS + 1))
+    except (
+        AssertionError,
+        HydraException,
+        ValueError,
+        ArithmeticError,
+    ):  # glob(*), interval(0,1), ...
         found = []
+    if len(found) > MOST_RUNS:
+        raise ValueError(f"over {MOST_RUNS:,} values")
     if not found:
         raise ValueError("a sweep needs the values themselves")
     return found
 
 
 def combinations(overrides: list[Override]) -> Iterator[list[str]]:
-    """Every combination of the values of those overrides that have several."""
+    """Every combination of the values of those overrides that have several.
+
+    Raises:
+        ConfigError: They are too many.
+    """
     columns = [
         [f"{o.get_key_element()}={value}" for value in values_of(o)]
         if o.is_sweep_override()
         else [written(o)]
         for o in overrides
     ]
+    if (runs := prod(map(len, columns))) > MOST_RUNS:
+        raise ConfigError([f"a sweep of {runs:,} runs; {MOST_RUNS:,} are allowed"])
     return map(list, product(*columns))
 
 

@@ -161,7 +161,7 @@ def check_writable(jobs: Sequence[Job]) -> None:
     """Makes sure that the run folders can be written to.
 
     Raises:
-        DataError: The lock of one is not a regular file.
+        DataError: The lock of one is not a regular file, or a folder is a link.
         OSError: A folder cannot be made or written to.
     """
     for job in jobs:
@@ -169,6 +169,7 @@ def check_writable(jobs: Sequence[Job]) -> None:
         above.mkdir(parents=True, exist_ok=True)
         if not os.access(above, os.W_OK):
             raise PermissionError(errno.EACCES, "cannot be written to", str(above))
+        RunFolder(job.folder).check_folders()
         owner_of(job.folder)
 
 

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf, open_dict
 
 from runner.command.compose import Composer
 from runner.errors import MISTAKES
-from runner.runs.folder import RunFolder
+from runner.runs.files import append, make_folder, write_atomically
+from runner.runs.folder import HYDRA, RunFolder
 from runner.runs.job import Job
 
 LOG = "run.log"
@@ -23,14 +24,14 @@ def write_hydra(job: Job, composer: Composer, mode: str) -> None:
     with open_dict(hydra):
         hydra.mode = mode
         hydra.runtime.output_dir = str(job.folder.absolute())
-    folder = job.folder / ".hydra"
-    folder.mkdir(exist_ok=True)
+    folder = job.folder / HYDRA
+    make_folder(folder)
     for name, node in (
         ("config", composed),
         ("hydra", {"hydra": hydra}),
         ("overrides", hydra.overrides.task),
     ):
-        (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(node), encoding="utf-8")
+        write_atomically(folder / f"{name}.yaml", OmegaConf.to_yaml(node).encode())
 
 
 class RunLogs(logging.Handler):
@@ -54,8 +55,8 @@ class RunLogs(logging.Handler):
         self._write(folder, record)
 
     def _write(self, folder: Path, record: logging.LogRecord) -> None:
-        with suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(self.format(record) + "\n")
+        with suppress(OSError):
+            append(folder / LOG, f"{self.format(record)}\n".encode(), create=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.errors import ConfigError
 from runner.foreign import for_csv, for_terminal
 from runner.interrupts import Interrupted
 from runner.options.tasks import Metric, Task, all_metrics
@@ -44,7 +45,8 @@ def tell(line: str) -> None:
 
 def tell_problems(error: BaseException) -> None:
     """Why nothing was trained, in at most six lines."""
-    lines = str(error).splitlines()
+    problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
+    lines = [problem.replace("\n", r"\n") for problem in problems]  # of a foreign key, say
     if len(lines) > MAX_LINES:
         rest = len(lines) - MAX_LINES + 1
         lines = [*lines[: MAX_LINES - 1], f"... and {rest} more"]
@@ -160,10 +162,11 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
         err.print(f"{not_started} of {len(jobs)} runs were not started.")
     for job in jobs:
         folder = RunFolder(job.folder)
-        if folder.status not in (None, *FINISHED):
-            reason = (refused or {}).get(job.folder) or folder.reason or owner_of(job.folder)
+        refusal = (refused or {}).get(job.folder)
+        if folder.status not in (None, *FINISHED) or refusal:
+            reason = refusal or folder.reason or owner_of(job.folder)
             why = f"{reason}; " if reason else ""
-            err.print(f"{folder.status}: {described(job)}: {why}see {folder}")
+            err.print(f"{folder.status or 'not started'}: {described(job)}: {why}see {folder}")
     out.print(f"Table:   {path}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 
@@ -207,4 +210,9 @@ def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
 
 def in_words(name: str, value: float | None) -> str:
     """A number of a run for people: val/accuracy, seconds or another."""
-    return all_metrics().get(name.rpartition("/")[2], Metric(name)).shown(value)
+    return metric_of(name).shown(value)
+
+
+def metric_of(name: str) -> Metric:
+    """What a number of a run is."""
+    return all_metrics().get(name.rpartition("/")[2], Metric(name))

@@ -1,6 +1,7 @@
 """YAML files that anyone may have written: looked at, node by node, before values are made of them."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -22,6 +23,7 @@ OCTAL = re.compile(r"[-+]?0[0-9_]+")
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 10 times as fast
 STRING = "tag:yaml.org,2002:str"
 MERGE = "tag:yaml.org,2002:merge"
+NO_WORDS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:bool")
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -86,6 +88,8 @@ class Source:
             raise ConfigError([f"{cut(str(self))}: {error.strerror}"]) from None
         if len(data) > MAX_BYTES:
             raise ConfigError([f"{self}: larger than {MAX_BYTES:,} bytes"])
+        if data.startswith(BOM_UTF8):
+            raise self._error(1, "a byte order mark; save it as UTF-8 without one")
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -115,14 +119,18 @@ class Source:
                 yield from (where + problem for problem in _problems_of_scalar(node, key))
             if isinstance(node, yaml.MappingNode):
                 first: set[str] = set()
-                for key_node, _ in node.value:
+                for key_node, value in node.value:
                     where = f"{self}:{key_node.start_mark.line + 1}: "
                     if not isinstance(key_node, yaml.ScalarNode):
                         yield f"{where}a key must be a word"
+                    elif key_node.tag in NO_WORDS:
+                        yield f"{where}{key_node.value}: no word to YAML; put the key in quotes"
                     elif key_node.value in first:
                         yield f"{where}found duplicate key {cut(key_node.value)}"
                     else:
                         first.add(key_node.value)
+                    if key_node.tag == MERGE and not _is_mergeable(value):
+                        yield f"{where}<<: must be a mapping or a list of mappings"
         for key_node, value in _pairs(root):
             if key_node.value == "hydra":
                 for key, place in _leaves(key_node, value, "hydra"):
@@ -174,6 +182,11 @@ def _is_default(node: yaml.Node) -> bool:
         words = [key for key, _ in node.value]
         return len(words) == 1 and words[0].tag == STRING and all(map(_is_scalar, listed))
     return node.tag == STRING
+
+
+def _is_mergeable(node: yaml.Node) -> bool:
+    merged = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return all(isinstance(part, yaml.MappingNode) for part in merged)
 
 
 def _is_scalar(node: yaml.Node) -> bool:

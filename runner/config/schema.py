@@ -42,7 +42,7 @@ class Trainer(Option):
         precision: 32-true, or bf16-mixed: matrix products in bfloat16.
         tf32: Matrix products of a GPU in TensorFloat-32.
         deterministic: Only algorithms that give the same bits every time.
-        threads: CPU threads; null takes one for small networks and all for others.
+        threads: CPU threads, at most 1024; null takes one for small networks and all for others.
         checkpoint_seconds: A checkpoint is written at the end, and after each epoch that ends at least this
             long after the last one. 0 writes one after every epoch.
         progress: Show the progress bar.
@@ -52,7 +52,7 @@ class Trainer(Option):
     precision: Literal["32-true", "bf16-mixed"]
     tf32: bool
     deterministic: bool
-    threads: Count | None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
     checkpoint_seconds: NonNegative
     progress: bool
 

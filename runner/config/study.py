@@ -6,6 +6,7 @@ in the same way and trained with the same seeds; then each claim gets its verdic
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from math import prod
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -29,9 +30,10 @@ Value = TypeAliasType(
     " | list[Value] | dict[str, Value] | None",
 )
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+MOST_RUNS = 10_000  # of a sweep, or of a study's arm
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Seeds = (
-    Annotated[int, Field(ge=1, le=10_000)]
+    Annotated[int, Field(ge=1, le=MOST_RUNS)]
     | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
 )
 Words = Annotated[tuple[str, ...], Field(strict=False)]
@@ -109,7 +111,7 @@ class Refine(Option):
     """
 
     of: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    draws: Count
+    draws: Annotated[int, Field(ge=1, le=MOST_RUNS)]
     ranges: Annotated[dict[str, Factor | Interval], Field(min_length=1)]
 
 
@@ -176,6 +178,9 @@ class Study(Option):
     def _problems(self) -> Iterator[str]:
         if len(set(self.seed_list)) < len(self.seed_list):
             yield "seeds: each seed once"
+        tried = prod(map(len, self.tune.values())) * len(self.tuning_seeds)
+        if tried > MOST_RUNS:
+            yield f"tune: {tried:,} runs of each arm; {MOST_RUNS:,} are allowed"
         for name in self.ensembles.keys() & self.arms.keys():
             yield f"'{name}' is an arm and an ensemble"
         for arm, words in self.arms.items():

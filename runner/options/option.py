@@ -61,7 +61,7 @@ def _parts(kind: type[Option]) -> tuple[str, dict[str, str]]:
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]  # in [0, 1)
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**63)]
 
 # A YAML list becomes a tuple, so that an option is hashable; what it holds is checked strictly.
 Counts = Annotated[tuple[Count, ...], Field(strict=False)]

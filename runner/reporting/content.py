@@ -6,8 +6,8 @@ from pathlib import Path
 
 from runner.reporting import documents
 from runner.reporting.figures import pictures_of
-from runner.reporting.mean_curves import write_mean_curves
-from runner.runs.files import write_atomically
+from runner.reporting.mean_curves import MEANS, write_mean_curves
+from runner.runs.files import make_folder, write_atomically
 from runner.runs.folder import FINISHED
 from runner.studies.evidence import Evidence
 from runner.studies.measuring import numbers_of, value_in
@@ -19,8 +19,9 @@ from runner.studies.verdicts import Verdict, count, numbers_behind
 def write_report(evidence: Evidence, verdicts: Sequence[Verdict]) -> Path:
     """Writes report.html, report.md, figures/ and TensorBoard's mean curves; returns the first."""
     folder, study, arms = evidence.folder, evidence.study, evidence.arms
+    for name in ("figures", MEANS):
+        make_folder(folder / name)
     pictures = pictures_of(evidence)
-    (folder / "figures").mkdir(exist_ok=True)
     for picture in pictures:
         write_atomically(folder / picture.path, picture.svg.encode())
     keys = list(dict.fromkeys(key for arm in arms.values() for key in arm.settings))

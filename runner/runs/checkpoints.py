@@ -12,6 +12,7 @@ from runner.runs.files import read_file, replacing, write_atomically
 from runner.runs.records import Checkpoint
 
 SUMS_KEPT = 8
+NOT_INTACT = "not what SHA256SUMS says, or no checkpoint of this runner"
 
 
 class Checkpoints:
@@ -69,10 +70,24 @@ class Checkpoints:
                 return loaded
         if damaged and not later:
             raise CheckpointError(
-                f"{damaged[0]} is damaged (not what SHA256SUMS says, or no checkpoint of this runner)"
+                f"{damaged[0]} is damaged ({NOT_INTACT})"
                 " and no older one is intact. resume=false trains afresh"
             )
         return None
+
+    def peek(self) -> dict[str, Any] | None:
+        """The state after the last saved epoch, or None; unlike `load` it changes no file.
+
+        Raises:
+            CheckpointError: last.ckpt is damaged.
+        """
+        path = self._file("last")
+        if not os.path.lexists(path):
+            return None
+        loaded = self._intact(path)
+        if loaded is None:
+            raise CheckpointError(f"{path} is damaged: {NOT_INTACT}")
+        return loaded
 
     def epochs(self) -> tuple[set[int], int]:
         """The epochs of the intact checkpoints, and the number of all, damaged ones included."""

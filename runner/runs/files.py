@@ -47,17 +47,34 @@ def check_regular(path: Path, found: os.stat_result) -> None:
         raise DataError(f"{path}: expected a regular file, found a {kind}")
 
 
-def append(path: Path, data: bytes, sync: bool = False) -> None:
+def make_folder(path: Path) -> None:
+    """Makes a folder unless there is one.
+
+    Raises:
+        DataError: It is a symbolic link: whoever made it would choose where files are written.
+    """
+    check_no_link(path)
+    path.mkdir(exist_ok=True)
+
+
+def check_no_link(path: Path) -> None:
+    """Raises DataError for a symbolic link in place of a folder."""
+    if path.is_symlink():
+        raise DataError(f"{path}: expected a folder, found a symbolic link")
+
+
+def append(path: Path, data: bytes, sync: bool = False, create: bool = False) -> None:
     """Adds to the end of a file.
 
     Raises:
-        FileNotFoundError: There is no such file. A new one would lack what was written before.
+        FileNotFoundError: There is no such file, and `create` is false: a new one would lack what was
+            written before.
     """
 
-    def existing(name: str, flags: int) -> int:
-        return os.open(name, flags & ~os.O_CREAT | SAFELY)
+    def safely(name: str, flags: int) -> int:
+        return os.open(name, (flags if create else flags & ~os.O_CREAT) | SAFELY, 0o666)
 
-    with open(path, "ab", opener=existing) as file:
+    with open(path, "ab", opener=safely) as file:
         file.write(data)
         if sync:
             os.fsync(file.fileno())
@@ -73,8 +90,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 def replacing(path: Path, data: bytes) -> Iterator[None]:
     """Writes beside a file and takes its place at the end of the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # "x" never follows a symbolic link
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

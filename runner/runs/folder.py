@@ -21,7 +21,7 @@ import yaml
 from runner.config.schema import Config
 from runner.errors import CheckpointError, DataError, summary
 from runner.runs.checkpoints import Checkpoints
-from runner.runs.files import append, read_file, write_atomically
+from runner.runs.files import append, check_no_link, read_file, write_atomically
 from runner.runs.lock import Identity, identity_of, locked
 from runner.runs.records import (
     MAX_BYTES,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = Path("outputs")
 PICTURES = "pictures"
+HYDRA = ".hydra"  # how the run was composed, in Hydra's files
 FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
 DELETED = "{} was deleted while its run was being trained"
@@ -270,13 +271,20 @@ class RunFolder:
 
         Raises:
             LockedError: Another process holds it.
+            DataError: .lock is not a regular file, or a folder is a link.
         """
+        self.check_folders()
         with locked(self.path, timeout) as self.locked:
             try:
                 self._remove_leftovers()
                 yield
             finally:
                 self.locked = None
+
+    def check_folders(self) -> None:
+        """Raises DataError if a link would lead what is written to another place."""
+        for path in (self.path, self.checkpoints.path, self.path / HYDRA):
+            check_no_link(path)
 
     def _mine(self, name: str) -> Path:
         """Where to write a file.

@@ -192,4 +192,4 @@ def _check_keys(node: yaml.Node | None) -> None:
 def _first_mistake(error: ValidationError) -> str:
     mistake = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, mistake["loc"]))
-    return f"{place}: {mistake['msg']}" if place else mistake["msg"]
+    return " ".join(f"{place}: {mistake['msg']}".removeprefix(": ").split())

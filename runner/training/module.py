@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
+from runner.data.inputs import Inputs
 from runner.options.losses import Loss
 from runner.options.tasks import SHOWN, Evaluated, Facts, Task
 from runner.training.cuda_graph import CapturedSteps
@@ -338,7 +339,7 @@ class RunsModule(pl.LightningModule):
         return torch.where(finite_RS.all(1), 0, steps_R)
 
     def states(self) -> list[dict[str, Any]]:
-        """Of each run all that the rest of its training depends on, between two epochs."""
+        """Of each run all that the rest of its training depends on, between two epochs; and what it takes."""
         weights = self.networks.on_cpu([run.saved for run in self.runs])
         return [
             {
@@ -347,11 +348,17 @@ class RunsModule(pl.LightningModule):
                 "seconds": run.seconds,
                 "state_dict": state_dict,
                 "optimizer_states": [{"state": state}],
+                "inputs": self.inputs,
             }
             for run, state_dict, state in zip(
                 self.runs, weights, self.updates.states(), strict=True
             )
         ]
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """What the networks take, as it stands in a checkpoint."""
+        return Inputs.of(self.data, self.facts).saved()
 
     def _settings(self, values: list[float]) -> Tensor | None:
         """A setting of each run, (runs,); None where it is 0 in all of them."""

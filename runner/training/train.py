@@ -14,7 +14,7 @@ from threading import Event
 
 import torch
 
-from runner.errors import CheckpointError, LockedError, summary
+from runner.errors import CheckpointError, DataError, LockedError, summary
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.writer import RunRecord
 from runner.training.build import build_module, build_run, lightning_trainer
@@ -62,7 +62,7 @@ def train_all(
         assignments: The runs.
         tell: Is told in a line how each group of runs is trained, and why.
         finished: Is called with a run's place in `assignments` as soon as it has ended, and its line.
-        refused: Is called for a run that cannot begin: locked by a process, or damaged.
+        refused: Is called for a run that cannot begin: locked by a process, damaged, or without a folder.
         width: Runs per stack; None measures which is fastest. 1 trains them one by one.
         max_width: The largest width to try.
         prune: Chooses, after each epoch of a stack, which of its runs are given up. They leave the
@@ -87,6 +87,10 @@ def train_all(
                     case Refused(number, error):
                         gone.add(number)
                         refused(number, error)
+                    case Exception() if len(piece.runs) == 1:
+                        # Not even its folder could be made or locked, on a full disk, say.
+                        gone.update(piece.runs)
+                        refused(piece.runs[0], outcome)
                     case BaseException():
                         # Too large, or one of them is at fault: in the end that one fails alone.
                         left = [
@@ -168,7 +172,7 @@ def train_piece(
                 folder, lock = RunFolder(path), files.enter_context(ExitStack())
                 try:
                     lock.enter_context(folder.lock())
-                except LockedError as error:
+                except (LockedError, DataError) as error:
                     yield Refused(number, error)
                     continue
                 if config.resume and folder.status in FINISHED:  # by another process, just now

@@ -82,12 +82,48 @@ lines = st.one_of(
     st.builds("data: {{root: {}}}\nx: {}".format, scalars, scalars),
     st.text(max_size=30),
 )
+resolvers = st.sampled_from(
+    split("oc.env oc.decode oc.select oc.create oc.deprecated env now hydra")
+)
+# Interpolations in one another, in parts that YAML or Hydra put together.
+nested = st.recursive(
+    st.sampled_from(["SECRET", "seed", "x.y", "${x}", "'SECRET'", "", "a b"]),
+    lambda inner: st.one_of(
+        st.builds("${{{}:{}}}".format, resolvers, inner),
+        st.builds("${{{}}}".format, inner),
+        st.builds("{}{}".format, inner, inner),
+        st.builds("${{${{{}}}:{}}}".format, st.sampled_from(["x", "name"]), inner),
+    ),
+    max_leaves=4,
+)
+attacks = st.one_of(
+    st.builds("name: {}".format, st.builds(quoted, nested, st.integers(1, 3))),
+    st.builds("x: &a oc.env\nname: {}".format, st.builds(quoted, nested, st.integers(1, 3))),
+    st.builds("hydra: {{launcher: {{width: {}, <<: {}}}}}".format, scalars, nodes),
+    st.builds("<<: {{hydra: {}}}".format, nodes),
+    st.builds("defaults: [{}: {}]".format, st.builds(quoted, nested, st.integers(1, 3)), scalars),
+    st.builds(
+        "study: {{question: q, source: s, seeds: 1, arms: {{a: [{}], b: [{}]}}, tune: {{{}: [{}]}},"
+        " claims: []}}".format,
+        st.builds(
+            quoted, st.one_of(nested, st.builds("data.root='{}'".format, nested)), st.just(1)
+        ),
+        scalars,
+        keys,
+        scalars,
+    ),
+    st.builds("seed: 1\n{}: 2".format, st.sampled_from(["seed", "'seed'", '"\\x73eed"', "<<"])),
+)
+lines = st.one_of(lines, lines, attacks)
 documents = st.builds(
     lambda head, body: head + "\n".join(body) + "\n",
-    st.sampled_from(["# @package _global_\n"] * 6 + ["", "# @package hydra\n", "# @package a b\n"]),
-    st.lists(lines, max_size=5),
+    st.sampled_from(["# @package _global_\n"] * 6 + ["", "# @package hydra\n", "\ufeff"]),
+    st.lists(lines, max_size=4),
 )
 overrides = st.one_of(
+    st.builds("name={}".format, nested),
+    st.builds("name='{}'".format, nested),
+    st.builds("hydra.launcher.width={}".format, nested),
     st.builds("{}={}".format, keys, texts),
     st.builds("{}{}={}".format, st.sampled_from(["+", "++", "~"]), keys, nodes),
     st.builds("hydra.{}={}".format, keys, texts),

@@ -1,9 +1,6 @@
 """Every file that is read back, damaged in every way: told in a line, and never a wrong number."""
 
 import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,45 +10,12 @@ from typing import Any
 
 import pytest
 from conftest import Command
-from processes import TINY, at_step, run
+from folders import FILES, WORDS
 
 from runner.errors import CheckpointError, DataError
 from runner.runs.folder import RunFolder
 from runner.runs.job import Job
 from runner.runs.records import read_config
-
-WORDS = ["epochs=3", "optimizer=adam", "trainer.checkpoint_seconds=0", *TINY]
-FILES = ("status.json", "result.json", "metrics.jsonl", "config.yaml")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A finished run and one that was killed in its third epoch, each in a folder of its own."""
-    roots = {name: tmp_path_factory.mktemp(name) for name in ("finished", "killed")}
-    assert run(roots["finished"], *WORDS).code == 0
-    assert run(roots["killed"], *WORDS, fault=partial(at_step, 6)).code == -9
-    return roots
-
-
-@pytest.fixture
-def place(tmp_path: Path, runs: dict[str, Path]) -> Callable[[str], RunFolder]:
-    """Puts one of them into this test's working directory."""
-
-    def put(name: str) -> RunFolder:
-        shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
-        shutil.copytree(runs[name] / "outputs", tmp_path / "outputs")
-        (path,) = (tmp_path / "outputs/runs").glob("*-*")
-        return RunFolder(path)
-
-    return put
-
-
-@pytest.fixture
-def finished(
-    place: Callable[[str], RunFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> RunFolder:
-    monkeypatch.chdir(tmp_path)
-    return place("finished")
 
 
 def job_of(folder: RunFolder) -> Job:
@@ -237,76 +201,6 @@ def test_curves_that_are_lost_beside_an_intact_checkpoint(
     assert {p: p.read_bytes() for p in folder.path.glob("checkpoints/*")} == before
     assert command(*WORDS, "resume=false").code == 0
     assert len(folder.metrics()) == 4
-
-
-# No files
-
-
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def folder(path: Path) -> None:
-    path.mkdir()
-
-
-def bound_socket(path: Path) -> None:
-    here = Path.cwd()
-    os.chdir(path.parent)  # its address may have only 100 characters
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(here)
-
-
-def link(path: Path) -> None:
-    (path.parent / "elsewhere").write_text('{"status": "complete"}')
-    path.symlink_to("elsewhere")
-
-
-def loop(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def huge(path: Path) -> None:
-    path.touch()
-    os.truncate(path, 2_000_000_000)  # takes no room on the disk
-
-
-NO_FILES = [fifo, folder, bound_socket, link, loop, device, huge]
-
-
-@pytest.mark.parametrize("make", NO_FILES)
-@pytest.mark.parametrize("name", FILES)
-def test_what_is_no_file_is_not_read(
-    command: Command, place: Callable[[str], RunFolder], name: str, make: Callable[[Path], None]
-) -> None:
-    path = place("finished").path / name
-    path.unlink()
-    make(path)
-    code, out, err = command(*WORDS)
-    assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert name in err
-
-
-@pytest.mark.parametrize("make", [fifo, folder, link, loop, device])
-@pytest.mark.parametrize("name", ["last.ckpt", "SHA256SUMS"])
-def test_what_is_no_file_is_no_checkpoint(
-    command: Command, place: Callable[[str], RunFolder], name: str, make: Callable[[Path], None]
-) -> None:
-    folder = place("killed")
-    path = folder.path / "checkpoints" / name
-    path.unlink()
-    (folder.path / "checkpoints/previous.ckpt").unlink()
-    make(path)
-    code, out, err = command(*WORDS)
-    assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert "last.ckpt is damaged" in err and "resume=false" in err
 
 
 @pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "config.yaml"])

@@ -183,3 +183,20 @@ def test_a_verdict_without_some_runs_says_so(
 ) -> None:
     assert report.main([str(folder)]) == 3
     assert "not trained (the verdicts do without): a seed 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["figures", "mean"])
+def test_a_report_is_not_written_through_a_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / RECORD).write_bytes(TEXT)
+    assert report.main([str(tmp_path)]) == 3  # none of its runs is there
+    elsewhere = (tmp_path / name).rename(tmp_path / "elsewhere")
+    before = set(elsewhere.rglob("*"))
+    (tmp_path / name).symlink_to(elsewhere)
+    (tmp_path / "report.md").unlink()
+    capsys.readouterr()
+    assert report.main([str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert err == f"{tmp_path / name}: expected a folder, found a symbolic link\n"
+    assert set(elsewhere.rglob("*")) == before and not (tmp_path / "report.md").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Finished
 from processes import TINY, Child, at_step, run, seeds_fail, start
-from test_study_faults import STUDY
+from test_study_faults import STUDY, outcome
 
 from runner import report
 from runner.runs.folder import RunFolder
@@ -94,6 +94,24 @@ def test_what_a_killed_process_leaves_is_trained(tmp_path: Path, how: str) -> No
     folders = [RunFolder(path) for path in tmp_path.glob("outputs/runs/*-*")]
     assert [folder.status for folder in folders] == ["complete"] * 6
     assert all(len(folder.metrics()) == 201 for folder in folders)
+
+
+@pytest.mark.parametrize("how", LAUNCHERS)
+def test_a_study_of_which_one_of_two_processes_is_killed(
+    tmp_path: Path, study: list[str], how: str
+) -> None:
+    words = [*study, *LAUNCHERS[how], "trainer.checkpoint_seconds=0"]
+    alone = start(tmp_path / "alone", *words)
+    first = start(tmp_path / "both", *words, fault=partial(at_step, 30))
+    second = start(tmp_path / "both", *words)
+    ended = [first.end(), second.end(), alone.end()]
+    assert [finished.code for finished in ended] == [-9, 0, 0], ended
+    assert without_waiting(ended[1].err) == ""
+    assert outcome(tmp_path / "both")[0] == outcome(tmp_path / "alone")[0]
+    results, expected = (outcome(tmp_path / name)[1] for name in ("both", "alone"))
+    assert results.keys() == expected.keys()
+    for name in expected:  # a stack of other runs rounds otherwise
+        assert results[name] == pytest.approx(expected[name], rel=0 if how == "basic" else 1e-4)
 
 
 def wait_for_word(child: Child, word: str) -> None:
