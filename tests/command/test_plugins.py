@@ -65,7 +65,7 @@ MISTAKES = [
     (of_class(ADAM), "the runner has an optimizer 'adam' itself; choose another name"),
     (of_class("name: Literal['x']"), "has the settings name, lr; missing: lr"),
     (of_class("name: Literal['x']; lr: Positive"), "optimizer defines build; missing: build"),
-    (of_class("name: Literal['x']", "loss"), "__call__, probabilities; missing: __call__, prob"),
+    (of_class("name: Literal['x']", "loss"), "__call__, activation; missing: __call__, activation"),
     (of_class("pass").replace("(runner.Option)", ""), "derived from runner.Option"),
     (of_class("name: Literal['max_norm']", "regularizer"), "missing: l1, l2, dropout"),
     (
@@ -234,12 +234,16 @@ class Faulty(MLP):
             yield 1 / 0
 
     def build(self, shape, classes, regularizer):
-        raise KeyError("built")
+        from torch import nn
+
+        if self.hidden == (2,):
+            raise KeyError("built")
+        return nn.Sequential(nn.Flatten(), nn.Linear(3, classes))
 """
 FAULTS = [
     (["architecture.hidden=[1]"], "faulty.py:13: ZeroDivisionError: division by zero", 2),
-    (["regularizer=batch_norm", "batch_size.size=9"], "faulty.py:16: KeyError: 'built'", 2),
-    ([], "KeyError: 'built'", 1),  # the run has failed; error.txt tells the rest
+    (["architecture.hidden=[2]"], "faulty.py:19: KeyError: 'built'", 2),
+    ([], "architecture=faulty: RuntimeError: ", 2),
 ]
 
 
