@@ -20,13 +20,16 @@ PUBLIC = {
     "results": "runner.api",
     "train": "runner.api",
 }
+MODULES = ("testing",)
 
 
 def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return import_module(f"runner.{name}")
     if name not in PUBLIC:
         raise AttributeError(f"module 'runner' has no attribute '{name}'")
     return getattr(import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC])
+    return sorted({*globals(), *PUBLIC, *MODULES})

@@ -93,15 +93,17 @@ def _name_keys(schema: Schema) -> list[str]:
             node["default"] = value
         for option in _members(schema, node):
             name = option["properties"].get("name", {})
-            chosen = {group: name["const"]} if "const" in name else {}
+            names = [name["const"]] if "const" in name else name.get("enum", [])
+            choices = [{group: name} for name in names] or [{}]
             for key, setting in option["properties"].items():
                 setting["title"] = dotted = f"{group}.{key}"
                 if group == "study":
                     continue
                 keys.append(dotted)
-                value = default(dotted, chosen)
-                if value is not None or "null" in str(setting):
-                    setting["default"] = value
+                values = [default(dotted, choice) for choice in choices]
+                same = all(value == values[0] for value in values)
+                if same and (values[0] is not None or "null" in str(setting)):
+                    setting["default"] = values[0]
     return list(dict.fromkeys(keys))
 
 

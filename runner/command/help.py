@@ -76,7 +76,9 @@ def _options(composer: Composer, group: str) -> Iterator[str]:
             yield "\n".join(wrapped(f"{group}={name}: {header(text)}", indent="  "))
             continue
         kind = OPTIONS.get(group, {}).get(name)
-        values = yaml.safe_load(text) if text else defaults_of(kind) if kind else {}
+        values: Any = yaml.safe_load(text) if text else kind and defaults_of(kind)
+        values = values or {}
+        values = values.get(group, values)  # a file may choose for other groups, too
         kind = option_of(Config.model_fields[group], values.get("name", "")) or kind
         about = header(text) or (told(kind) if kind else "")
         lines = wrapped(f"{group}={name}: {about}", indent="  ")
@@ -155,6 +157,7 @@ def range_of(schema: Mapping[str, Any]) -> str:
         case "array":
             items, least = schema.get("items", {}), schema.get("minItems", 0)
             kind = {"integer": " integers", "number": " numbers"}.get(items.get("type", ""), "")
+            kind = kind or (" items" if least else "")
             size = f" of at least {least}" if least else " of" if kind else ""
             return f"a list{size}{kind}{bounds(items)}" if items else "an empty list"
         case "integer":

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from runner.config.schema import Config
 from runner.options.option import Option
-from runner.options.registry import ByName, names_of
+from runner.options.registry import ByName, fault_in, names_of
 
 
 def check(values: dict[str, Any]) -> Config | dict[str, str]:
@@ -17,6 +17,10 @@ def check(values: dict[str, Any]) -> Config | dict[str, str]:
         return Config.model_validate(values)
     except ValidationError as error:
         return explained(error, values, Config)
+    except Exception as error:
+        if fault := fault_in(error):  # of an option of the user's
+            return {"": fault}
+        raise
 
 
 def explained(

@@ -79,11 +79,11 @@ class Data(Option):
     ] = {}  # by `name`, where no file has to tell
 
     name: str
-    classes: Classes | None
-    val_size: Part | None
-    train_size: Size
-    standardize: Literal["none", "global", "per_feature"]
-    augment: Literal["none", "crop_flip"]
+    classes: Classes | None = None
+    val_size: Part | None = None
+    train_size: Size = 1.0
+    standardize: Literal["none", "global", "per_feature"] = "none"
+    augment: Literal["none", "crop_flip"] = "none"
     split_seed: Seed | None = None
 
     @field_validator("classes")

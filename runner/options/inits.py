@@ -22,7 +22,7 @@ class Init(Option):
     """
 
     name: str
-    bias: Bias
+    bias: Bias = "zeros"
 
     @abstractmethod
     def draw(self, weight: "Tensor", generator: "Generator") -> None:

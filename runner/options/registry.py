@@ -6,6 +6,7 @@ name, also one that is registered later.
 """
 
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,7 +27,7 @@ from pydantic_core import (
     to_jsonable_python,
 )
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, one_line, summary
 from runner.options.option import Option
 
 Kind = TypeVar("Kind", bound=type[Option])
@@ -96,8 +97,9 @@ def option(group: str) -> Callable[[Kind], Kind]:
         if not is_own(kind):
             path = source_file(kind)
             assert path
+            module = path.name if kind.__module__ == "__main__" else kind.__module__
             digest = sha256(path.read_bytes()).hexdigest()
-            SOURCES[kind] = Source(loading.get() or kind.__module__, path, digest)
+            SOURCES[kind] = Source(loading.get() or module, path, digest)
         return kind
 
     return register
@@ -128,10 +130,15 @@ def _problems(group: str, kind: type[Option], names: tuple[Any, ...]) -> Iterato
     keys = [key for key in base.model_fields if key not in kind.model_fields]
     if keys:
         yield f"every {group} has the settings {', '.join(base.model_fields)}; missing: {', '.join(keys)}"
-    wanted = sorted(getattr(base, "__abstractmethods__", ()))
+    constants = {name for name in base.__class_vars__ if not hasattr(base, name)}
+    wanted = sorted({*getattr(base, "__abstractmethods__", ()), *constants})
     missing = [name for name in wanted if not _defines(kind, name)]
     if missing:
         yield f"every {group} defines {', '.join(wanted)}; missing: {', '.join(missing)}"
+    try:
+        defaults_of(kind)
+    except ValueError as error:
+        yield f"a default cannot be written as YAML: {one_line(error)}"
     if not is_own(kind) and not source_file(kind):
         yield "its source cannot be read, so its runs could not be told apart; put it into a file"
 
@@ -163,6 +170,14 @@ def source_file(kind: type[Option]) -> Path | None:
     except (TypeError, OSError):
         return None
     return path.resolve() if path.is_file() else None
+
+
+def fault_in(error: BaseException) -> str | None:
+    """An error as its line in the file of an option of the user's, and its message; None if it has another cause."""
+    files = {source.path for source in SOURCES.values()}
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [f"{f.filename}:{f.lineno}" for f in frames if Path(f.filename).resolve() in files]
+    return f"{mine[-1]}: {summary(error)}" if mine else None
 
 
 def sources_of(options: Mapping[str, object]) -> dict[str, Source]:
@@ -204,9 +219,8 @@ class ByName:
     def members(self) -> dict[str, type[Option]]:
         """The options by name; under "" the one without a name, if there is one."""
         base = GROUPS[self.group]
-        return ({} if isabstract(base) or "name" in base.model_fields else {"": base}) | OPTIONS[
-            self.group
-        ]
+        unnamed = not isabstract(base) and "name" not in base.model_fields
+        return ({"": base} if unnamed else {}) | OPTIONS[self.group]
 
     def validate(self, value: Any) -> Option:
         members = self.members()

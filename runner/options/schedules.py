@@ -19,7 +19,7 @@ class Schedule(Option):
     """
 
     name: str
-    warmup_epochs: NonNegative
+    warmup_epochs: NonNegative = 0.0
 
     @abstractmethod
     def decay(self, epoch: float, epochs: int) -> float:

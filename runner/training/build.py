@@ -3,8 +3,8 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import nn
 
 from runner.config.schema import Config
 from runner.data import examples
-from runner.errors import ConfigError
+from runner.errors import ConfigError, summary
 from runner.options.architectures import Architecture, Shape
 from runner.options.layers import BatchNorm, Dropout, layers
+from runner.options.registry import SOURCES, fault_in
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
 from runner.training.facts import facts_of
@@ -44,7 +45,9 @@ def prepare(configs: Iterable[Config]) -> None:
                 None
             )
         data = examples.load(config.data)
-        if not fits(config.architecture, config.regularizer, data.shape):
+        with faults_told(config.architecture):
+            fitting = fits(config.architecture, config.regularizer, data.shape)
+        if not fitting:
             _, height, width = data.shape
             problems[
                 f"architecture.name={config.architecture.name}: its pooling leaves nothing of images of"
@@ -109,7 +112,21 @@ def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> 
             network(torch.zeros(1, *shape))
             return all(parameter.numel() for parameter in network.parameters())
     except RuntimeError:  # what torch says of a map that has become too small
+        if type(architecture) in SOURCES:  # or of anything else
+            raise
         return False
+
+
+@contextmanager
+def faults_told(architecture: Architecture) -> Iterator[None]:
+    """A block in which what goes wrong with an architecture of the user's becomes a ConfigError."""
+    try:
+        yield
+    except Exception as error:
+        if type(architecture) not in SOURCES:
+            raise
+        told = fault_in(error) or f"architecture={architecture.name}: {summary(error)}"
+        raise ConfigError([told]) from None
 
 
 def build_run(config: Config) -> Run:

@@ -1,5 +1,6 @@
 """Options from Python that is not the runner's: found, recorded, and never asked for by a file."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 from conftest import Command
 
+import runner
 from runner.options import registry
 from runner.runs.folder import RunFolder
 
@@ -63,7 +65,7 @@ MISTAKES = [
     (of_class(ADAM), "the runner has an optimizer 'adam' itself; choose another name"),
     (of_class("name: Literal['x']"), "has the settings name, lr; missing: lr"),
     (of_class("name: Literal['x']; lr: Positive"), "optimizer defines build; missing: build"),
-    (of_class("name: Literal['x']", "loss"), "__call__, probabilities; missing: __call__, prob"),
+    (of_class("name: Literal['x']", "loss"), "__call__, activation; missing: __call__, activation"),
     (of_class("pass").replace("(runner.Option)", ""), "derived from runner.Option"),
     (of_class("name: Literal['max_norm']", "regularizer"), "missing: l1, l2, dropout"),
     (
@@ -71,6 +73,10 @@ MISTAKES = [
             "runner.Option", "Regularizer"
         ),
         "regularizer Mine: the runner has 'regularizer=max_norm' itself",
+    ),
+    (
+        of_class("name: Literal['x']; lr: Positive; f: Any = object(); build = lambda *_: 0"),
+        "cannot be written",
     ),
     ("\n1 / 0\n", "mine.py:2: ZeroDivisionError: division by zero"),
     ("import sys\nsys.exit('no')\n", "mine.py:2: SystemExit: no"),
@@ -211,6 +217,56 @@ def test_a_command_leaves_no_trace_of_its_plugins(command: Command, lion: Path) 
     assert before == registry.OPTIONS
     assert path == sys.path and "lion" not in sys.modules
     assert "unknown optimizer 'lion'" in command(*CHOSEN).err
+
+
+FAULTY = """
+from runner.options.architectures import MLP
+import runner
+from typing import Literal
+
+
+@runner.option("architecture")
+class Faulty(MLP):
+    name: Literal["faulty"] = "faulty"
+
+    def problems(self, regularizer):
+        if self.hidden == (1,):
+            yield 1 / 0
+
+    def build(self, shape, classes, regularizer):
+        from torch import nn
+
+        if self.hidden == (2,):
+            raise KeyError("built")
+        return nn.Sequential(nn.Flatten(), nn.Linear(3, classes))
+"""
+FAULTS = [
+    (["architecture.hidden=[1]"], "faulty.py:13: ZeroDivisionError: division by zero", 2),
+    (["architecture.hidden=[2]"], "faulty.py:19: KeyError: 'built'", 2),
+    ([], "architecture=faulty: RuntimeError: ", 2),
+]
+
+
+@pytest.mark.parametrize(("words", "said", "code"), FAULTS, ids=[said for _, said, _ in FAULTS])
+def test_what_fails_later_is_told_in_a_line_too(
+    command: Command, tmp_path: Path, words: list[str], said: str, code: int
+) -> None:
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    chosen = ("architecture=faulty", "architecture.hidden=[5]", "architecture.activation=relu")
+    ended = command("--plugin", "faulty", *chosen, *TINY, *words)
+    assert ended.code == code and "Traceback" not in ended.err
+    assert said in ended.err + ended.out and len(ended.err.splitlines()) <= 1
+
+
+def test_importing_the_package_is_light() -> None:
+    """What is offered by name comes when it is asked for."""
+    asked = "import runner, sys; print({'torch', 'pydantic', 'hydra'} & {*sys.modules});"
+    asked += "print(runner.Option, runner.option, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    light, offered = done.stdout.splitlines()
+    assert light == "set()" and offered.endswith("False")
+    with pytest.raises(AttributeError, match="no attribute 'optoin'"):
+        _ = runner.optoin
 
 
 PLANTED = "from pathlib import Path\nPath('PLANTED').touch()\n" + LION

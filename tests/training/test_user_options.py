@@ -12,6 +12,7 @@ from typing import Literal
 
 import runner
 from runner.options.architectures import Activation, Architecture
+from runner.options.data import Data, Raw
 from runner.options.diagnostics import Diagnostics
 from runner.options.inits import Init
 from runner.options.losses import Loss
@@ -19,6 +20,31 @@ from runner.options.optimizers import UpdateRule
 from runner.options.option import Count, Counts, Positive
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
+from runner.options.tasks import Classification
+
+
+@runner.option("data")
+class Blobs(Data):
+    name: Literal["blobs"] = "blobs"
+    classes_count: Count = 3
+    spread: Positive = 0.5
+
+    def read(self):
+        import numpy as np
+
+        random = np.random.default_rng(0)
+        targets = random.integers(self.classes_count, size=200)
+        centres = random.normal(size=(self.classes_count, 4, 1, 1))
+        images = centres[targets] + self.spread * random.normal(size=(200, 4, 1, 1))
+        images = images.astype(np.float32)
+        names = tuple("abc"[: self.classes_count])
+        parts = images[:150], targets[:150], images[150:], targets[150:]
+        return Raw(*parts, maximum=1, class_names=names)
+
+
+@runner.option("task")
+class Named(Classification):
+    name: Literal["named"] = "named"
 
 
 @runner.option("architecture")
@@ -89,6 +115,9 @@ class Softmax(Loss):
         picked = logits.log_softmax(1).gather(1, targets[:, None])
         return -picked.mean()
 
+    def activation(self, logits):
+        return logits.softmax(-1)
+
     def probabilities(self, logits):
         return logits.softmax(1)
 
@@ -102,6 +131,7 @@ class Dead(Diagnostics):
         return {"dead": (a.flatten(1) <= 0).all(0).float().mean()}
 """
 MINE = (
+    *("data=blobs", "task=named"),
     *("architecture=wide", "init=tiny", "optimizer=plain", "schedule=hyperbolic"),
     *("regularizer=ridge", "loss=softmax", "diagnostics=dead"),
 )
@@ -127,6 +157,7 @@ def test_of_every_group_alone_and_stacked(
         assert (code, err) == (0, ""), out
     alone, stacked = ends(tmp_path / "outputs/alone"), ends(tmp_path / "outputs/stack")
     assert len(alone) == 2 and alone[0]["val/loss"] != alone[1]["val/loss"]
+    assert alone[0]["val/accuracy"] > 0.5  # of three classes far apart
     for one, other in zip(alone, stacked, strict=True):
         assert 0 <= one["dead/1"] <= 1 and one.keys() == other.keys()
         for key in ("train/loss", "val/loss", "dead/1", "gradient_std/1"):
