@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = "a folder of your own YAML files; again for another"
     parser.add_argument("--config-dir", "-cd", action="append", default=[], help=told)
     options = parser.parse_intermixed_args(arguments)
-    raise_on_signals()
     try:
         folders = folders_of(options.config_dir)
         replication = Replication(options.folder, options.seeds, options.words, folders)
+        raise_on_signals()
         replication.write()
         jobs, alone = list(replication.jobs.values()), replication.study.measures_time
         train_pending(jobs, replication.request, True, alone)

@@ -305,17 +305,20 @@ class Study(Option):
                 if quantity.layer and quantity.layer > config.architecture.num_layers:
                     yield f"{where}the network has {config.architecture.num_layers} layers"
 
-    def chosen_by(self, measure: Measure) -> bool:
-        """Whether tuning has chosen by the split that a measure is of: then it is better than on other examples."""
-        if not self.tune:
-            return False
-        chooser = [
-            quantity.metric for quantity in parse_measure(self.tune_by or "val/loss").quantities
+    def chose_by_split_of(self, measure: Measure) -> bool:
+        """Whether tuning chooses by the split that a measure is of: there a choice looks better than elsewhere."""
+        chooser = parse_measure(self.tune_by or "val/loss").quantities
+        splits = {q.metric.split("/")[0] for q in chooser if q.metric in learning()}
+        measured = [q.metric for q in measure.quantities if q.metric in learning()]
+        return any(metric.split("/")[0] in splits for metric in measured)
+
+    def arms_of(self, claim: Claim) -> list[str]:
+        """The arms whose runs a claim compares, those of ensembles' members too."""
+        names = [str(term.arm) for comparison in claim.comparisons for term in comparison.terms]
+        ensembles = self.ensembles
+        return [
+            arm for name in names for arm in (ensembles[name].of if name in ensembles else [name])
         ]
-        splits = {metric.split("/")[0] for metric in chooser if metric in learning()}
-        return any(
-            q.metric in learning() and q.metric.split("/")[0] in splits for q in measure.quantities
-        )
 
 
 def _is_number(value: Any) -> bool:

@@ -141,16 +141,24 @@ def _judged(
     found = [_test(evidence, claim, comparison, len(pairs)) for claim, comparison in pairs]
     corrected = holm([finding.p for finding in found])
     findings = iter(replace(f, p=p) for f, p in zip(found, corrected, strict=True))
-    tuned = ", ".join(evidence.study.tune)
     return [
         Verdict(
             claim,
             [next(findings) for _ in claim.comparisons],
-            tuned if evidence.study.chosen_by(claim.parsed_measure) else "",
+            _chosen_by(evidence, claim),
             blocked,
         )
         for claim in claims
     ]
+
+
+def _chosen_by(evidence: Evidence, claim: Claim) -> str:
+    """What was tuned, in the claim's arms, by the split that it measures."""
+    study = evidence.study
+    if not study.chose_by_split_of(claim.parsed_measure):
+        return ""
+    chosen = [key for arm in study.arms_of(claim) for key in evidence.arms[arm].chosen]
+    return ", ".join(dict.fromkeys(chosen))
 
 
 def _test(evidence: Evidence, claim: Claim, comparison: Comparison, comparisons: int) -> Finding:
@@ -200,6 +208,8 @@ def _numbers(measure: Measure, finding: Finding) -> str:
     left = _side(measure, comparison.left, finding.left)
     right = _side(measure, comparison.right, finding.right)
     sides = f"{left} {relation} {right}"
+    if relation == REPLICATES:
+        sides = f"{left} {relation}({right})"
     if finding.missing:
         return sides
     out = f"; {finding.left_out} {finding.unit} left out: no value" if finding.left_out else ""
@@ -231,7 +241,7 @@ def _side(measure: Measure, side: Side, average: Average) -> str:
     why = (
         f" ({lost} of {average.count} {formatted(measure, inf)})" if lost and average.finite else ""
     )
-    return f"{side} {mean}{why}"
+    return f"{side}{' =' if len(side.terms) > 1 else ''} {mean}{why}"
 
 
 def count(verdicts: Sequence[Verdict]) -> dict[str, int]:

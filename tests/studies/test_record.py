@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner import ensembles, report
+from runner import ensembles, replicate, report
 from runner.errors import DataError
 from runner.studies.record import RECORD, Record
 
@@ -44,6 +44,10 @@ def changed(*path: str | int, to: Any) -> bytes:
         node = node[part]
     node[path[-1]] = to
     return json.dumps(values).encode()
+
+
+def replicated(words: list[str]) -> int:
+    return replicate.main([*words, "--seeds", "2"])
 
 
 def without(*path: str) -> bytes:
@@ -127,7 +131,7 @@ def test_a_record_is_read_as_it_was_written(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize("main", [report.main, ensembles.main])
+@pytest.mark.parametrize("main", [report.main, ensembles.main, replicated])
 def test_a_damaged_record_is_told_in_a_line(
     folder: Path,
     data: bytes,

@@ -103,6 +103,8 @@ def test_a_replication_has_the_prediction_interval() -> None:
     test = compare(list(NOISE), "replicates", margin, published_runs=m)
     half = stats.t.ppf(0.975, n - 1) * NOISE.std(ddof=1) * sqrt(1 / n + 1 / m)
     assert (test.low, test.high) == pytest.approx((NOISE.mean() - half, NOISE.mean() + half))
+    beyond = compare(list(NOISE + 2 * half), "replicates", 3 * half, published_runs=m)
+    assert beyond.low > 0 and beyond.p < ALPHA and not beyond.supports
     exact = compare(list(NOISE), "~", margin)
     assert exact.p < test.p
     assert compare(list(NOISE), "replicates", margin).p == pytest.approx(exact.p)

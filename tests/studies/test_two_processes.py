@@ -13,6 +13,7 @@ from processes import TINY, Child, at_step, run, seeds_fail, start
 from test_study_faults import BOTH, STUDY, outcome
 
 from runner import report
+from runner.config.study import TUNING_SEED
 from runner.runs.folder import RunFolder
 
 LAUNCHERS = {"basic": ["hydra/launcher=basic"], "stacked": ["hydra.launcher.width=3"]}
@@ -176,8 +177,9 @@ def test_a_candidate_without_a_result_is_left_out_and_noted(
 
 
 def test_an_arm_without_any_result_ends_the_study(tmp_path: Path, study: list[str]) -> None:
-    """The first seed tunes; where its runs fail, there is nothing to choose from."""
-    ended = run(tmp_path, *study, fault=partial(seeds_fail, (0,), RuntimeError("cursed")))
+    """Where the runs of the seed that tunes fail, there is nothing to choose from."""
+    fault = partial(seeds_fail, (TUNING_SEED,), RuntimeError("cursed"))
+    ended = run(tmp_path, *study, fault=fault)
     assert ended.code == 3
     assert ended.err.splitlines()[-1].startswith("a: none of 2 values tried has a result")
     assert not (tmp_path / "outputs/s/study.json").exists()

@@ -249,6 +249,7 @@ def test_a_claim_on_what_chose_is_marked(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"tune": {"optimizer.lr": [0.1, 1]}}
     claims = [claim("a < b"), claim("a < b", "test/loss")]
     evidence = made_up(tmp_path, claims, arms, **settings)
+    evidence.arms["a"].chosen["optimizer.lr"] = 0.1
     marked, unmarked = (numbers_behind(verdict) for verdict in judge(evidence))
     assert "val/loss is of the split that chose optimizer.lr" in marked
     assert not any("chose" in line for line in unmarked)
