@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def obey(argv: Sequence[str]) -> int:
     parser = Parser()
-    flags = parser.parse_args(argv)
+    flags = parser.parse_intermixed_args(argv)
     folders = folders_of(flags.config_dir)
     with composing(folders):
         if flags.hydra_help or flags.shell_completion:
@@ -64,6 +64,8 @@ def obey(argv: Sequence[str]) -> int:
         request = read_request(flags.overrides, folders, flags.multirun)
         if flags.cfg or flags.help or flags.info:
             show(flags, parser, list(request.jobs[0].overrides))
+            if flags.cfg == "job" and len(request.jobs) > 1:
+                terminal.err.print(f"The first of {len(request.jobs)} runs.")
             return 0
         if flags.resolve or flags.package:
             raise ConfigError(["--resolve and --package belong to --cfg"])

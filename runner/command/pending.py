@@ -42,11 +42,13 @@ def train_pending(
     """
     unfinished = [job for job in jobs if not (job.config.resume and finished(job))]
     pending = Pending(unfinished, request, sweep, alone)
-    if unfinished:
+    checked = unfinished + [job for job in jobs if job not in unfinished and gpu_in_doubt(job)]
+    if checked:
         import_torch()
         from runner.training.build import prepare
 
-        prepare([*(job.config for job in unfinished), *all_configs])
+        prepare([*(job.config for job in checked), *all_configs])
+    if unfinished:
         check_writable(unfinished)
         pending.carry_out()
     return pending
@@ -180,6 +182,13 @@ def import_torch() -> None:
 
         gc.freeze()  # nor is any of it worth looking at later
         gc.enable()
+
+
+def gpu_in_doubt(job: Job) -> bool:
+    """Whether a finished run that is asked for on a GPU was trained on the CPU: there may be no GPU."""
+    if job.config.trainer.accelerator != "gpu":
+        return False
+    return (RunFolder(job.folder).result or {}).get("device") == "cpu"
 
 
 def finished(job: Job) -> bool:
