@@ -16,6 +16,7 @@ from runner.command.hydra_internals import show
 from runner.command.pending import train_pending
 from runner.command.request import Request, read_request
 from runner.command.streams import lasting_streams
+from runner.command.sweep_files import keep_command
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
 from runner.runs.folder import FINISHED, RunFolder
@@ -83,6 +84,7 @@ def train_and_tell(request: Request) -> int:
         raise
     folders = [RunFolder(job.folder) for job in request.jobs]
     if request.multirun:
+        keep_command(folders[0].path.parent, request.command)
         already = len(request.jobs) - len(pending.jobs)
         terminal.tell_sweep(request.jobs, already, pending.refused)
         failed = any(folder.status not in FINISHED for folder in folders)

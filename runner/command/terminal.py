@@ -1,9 +1,7 @@
 """What the runner says on the screen: problems on stderr, results on stdout."""
 
-import csv
 import threading
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.foreign import for_csv, for_terminal
+from runner.command.sweep_files import add_rows
+from runner.foreign import for_terminal
 from runner.interrupts import Interrupted
-from runner.runs.files import write_atomically
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import owner_of
@@ -133,20 +131,15 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
         if len({job.settings.get(key) for job in jobs}) > 1
     ]
     metrics = ("val/accuracy", "val/loss", "test/accuracy", "train/loss", "seconds")
-    path = OUTPUTS / jobs[0].config.name / "sweep.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, as_csv([*varying, "status", *metrics, "run"], rows).encode())
+    home = OUTPUTS / jobs[0].config.name
+    path = add_rows(home, varying, ["status", *metrics, "run"], rows)
 
-    table = Table(box=None, pad_edge=False)
-    for key in varying:
-        table.add_column(key)
-    for heading in metrics:
-        table.add_column(heading, justify="right", no_wrap=True)
+    lines = []
     for row in rows:
         shown = [percent(row[m]) if "accuracy" in m else number(row[m]) for m in metrics]
         shown = shown if row["status"] == "complete" else [str(row["status"]), *shown[1:]]
-        table.add_row(*(str(row.get(key, "")) for key in varying), *shown)
-    out.print(table)
+        lines.append([*(str(row.get(key, "")) for key in varying), *shown])
+    print_table([*varying, *metrics], lines, len(varying))
     if already:
         out.print(
             f"{already} of {len(jobs)} runs were finished before (resume=false trains afresh)."
@@ -161,6 +154,7 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
             why = f"{reason}; " if reason else ""
             err.print(f"{folder.status}: {described(job)}: {why}see {folder}")
     out.print(f"Table:   {path}")
+    out.print(f"Report:  python -m runner.report {home}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 
 
@@ -187,12 +181,28 @@ def rank(row: dict[str, Any]) -> tuple[bool, float, float]:
     return accuracy is None, -(accuracy or 0.0), loss if loss is not None else float("inf")
 
 
-def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
-    file = StringIO()
-    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writerow({column: for_csv(column) for column in columns})
-    writer.writerows({key: for_csv(value) for key, value in row.items()} for row in rows)
-    return file.getvalue()
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], settings: int) -> None:
+    """A table as wide as the screen: the last columns are left out where they do not fit.
+
+    Args:
+        headings: Of all columns.
+        rows: Their cells.
+        settings: How many columns, from the first, say which run it is; none of them is left out.
+    """
+    columns = list(zip(headings, *rows, strict=True))
+    widths = [max(len(for_terminal(cell)) for cell in column) + 1 for column in columns]
+    fitting = [n for n in range(len(columns)) if n <= settings or sum(widths[: n + 1]) <= out.width]
+    table = Table(box=None, pad_edge=False)
+    for n in fitting:
+        table.add_column(
+            headings[n],
+            justify="left" if n < settings else "right",
+            overflow="fold",
+            no_wrap=n >= settings,
+        )
+    for row in rows:
+        table.add_row(*(row[n] for n in fitting))
+    out.print(table)
 
 
 def number(value: float | None) -> str:

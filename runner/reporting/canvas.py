@@ -49,11 +49,12 @@ class Picture:
     name: str
     caption: str
     svg: str
+    folder: str = "figures"
 
     @property
     def path(self) -> str:
         """Where it is kept, from the folder of the report."""
-        return f"figures/{self.name}.svg"
+        return f"{self.folder}/{self.name}.svg"
 
 
 def empty_panels(count: int, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:

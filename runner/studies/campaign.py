@@ -4,7 +4,6 @@ Each stage is a sweep of runs, and finished runs are found again: the grid of `t
 or seeds, the random draws of `refine`, and the chosen values of every arm with every seed.
 """
 
-import shlex
 from collections.abc import Callable, Sequence
 
 from runner.command.request import Request
@@ -15,7 +14,7 @@ from runner.runs.folder import OUTPUTS
 from runner.runs.job import Job
 from runner.studies.combinations import Combination, StudyRuns, Wanted, differing
 from runner.studies.evidence import Evidence
-from runner.studies.record import Arm, Record
+from runner.studies.record import Arm, Record, name_for
 from runner.studies.tuning import EXTENSIONS, Tuning, corners, grid
 
 Train = Callable[[list[Job]], object]
@@ -131,7 +130,7 @@ class Campaign:
             )
             for arm, words in self.study.arms.items()
         }
-        command = f"python -m runner {shlex.join(self.request.words)}"
-        record = Record(command=command, study=self.study, arms=arms)
-        record.write(self.folder)
-        return Evidence(self.folder, record)
+        record = Record(command=self.request.command, study=self.study, arms=arms)
+        name = name_for(self.folder, self.request.command, self.request.plain)
+        record.write(self.folder, name)
+        return Evidence(self.folder, record, name)

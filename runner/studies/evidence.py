@@ -9,7 +9,7 @@ from runner.config.study import Study
 from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.averaging import Member, disjoint_groups, ensemble_metrics
 from runner.studies.measuring import numbers_of, value_in
-from runner.studies.record import Arm, Record
+from runner.studies.record import RECORD, Arm, Record
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,19 @@ class Evidence:
 
     folder: Path
     record: Record
+    name: str = RECORD  # of the record's file
 
     @classmethod
-    def read(cls, folder: Path) -> "Evidence":
+    def read(cls, folder: Path, name: str = RECORD) -> "Evidence":
         """Raises:
         DataError: No study has been run in that folder, or its record is damaged.
         """
-        return cls(folder, Record.read(folder))
+        return cls(folder, Record.read(folder, name), name)
+
+    @property
+    def suffix(self) -> str:
+        """What the names of the files of its report end in: "", or that of a trial with other settings."""
+        return self.name.removesuffix(".json").removeprefix("study")
 
     @property
     def study(self) -> Study:

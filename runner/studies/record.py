@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -86,17 +87,17 @@ class Record(Option):
                 if len(candidate.runs) != len(self.study.tuning_seeds):
                     yield f"arm '{name}': a candidate has no run for each tuning seed"
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, name: str = RECORD) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(folder / RECORD, text.encode())
+        write_atomically(folder / name, text.encode())
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def read(cls, folder: Path, name: str = RECORD) -> "Record":
         """Raises:
         DataError: There is none, or it is damaged, or it names runs outside its folder.
         """
-        path = folder / RECORD
+        path = folder / name
         if not path.is_file():
             raise DataError(f"{folder}: no study has been run here")
         if path.stat().st_size > MAX_BYTES:
@@ -111,6 +112,23 @@ class Record(Option):
                 if not (home / run).resolve().is_relative_to(home):
                     raise DataError(f"{path}: the run {run} is a link that leaves the folder")
         return record
+
+
+def name_for(folder: Path, command: str, plain: bool = False) -> str:
+    """The file of the record of a command: a trial with other settings replaces no record of another command.
+
+    Args:
+        folder: outputs/<name>.
+        command: The command line.
+        plain: It runs the experiment just as its file has it, which is always study.json.
+    """
+    if plain or not (folder / RECORD).exists():
+        return RECORD
+    try:
+        same = Record.read(folder).command == command
+    except DataError:  # damaged: written anew
+        same = True
+    return RECORD if same else f"study-{sha256(command.encode()).hexdigest()[:8]}.json"
 
 
 def _first_mistake(error: ValidationError) -> str:

@@ -133,9 +133,9 @@ def numbers_behind(verdict: Verdict) -> list[str]:
 
 def _numbers(measure: Measure, finding: Finding) -> str:
     test, comparison = finding.test, finding.comparison
-    sides = f"{_side(measure, comparison.left, finding.left)} {comparison.relation} " + _side(
-        measure, comparison.right, finding.right
-    )
+    left = _side(measure, comparison.left, finding.left)
+    right = _side(measure, comparison.right, finding.right)
+    sides = f"{left}{'' if agrees(finding) else ', expected'} {comparison.relation} {right}"
     if finding.missing:
         return sides
     if test.n < 2:
@@ -147,6 +147,12 @@ def _numbers(measure: Measure, finding: Finding) -> str:
         f"{sides}; difference {formatted(measure, test.mean)} [{low}, {high}], p = {finding.p:.2g},"
         f" {test.n} {finding.unit}"
     )
+
+
+def agrees(finding: Finding) -> bool:
+    """Whether the means of the two sides are as expected, however sure that is."""
+    as_compared = {"<": finding.left < finding.right, ">": finding.left > finding.right}
+    return as_compared.get(finding.comparison.relation, finding.test.supports)
 
 
 def _side(measure: Measure, side: Side, mean: float) -> str:
