@@ -20,6 +20,7 @@ from runner.command.sweep_files import keep_command
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
 from runner.runs.folder import FINISHED, RunFolder
+from runner.training.progress import whole
 
 FAILED = 1
 BAD_REQUEST = 2
@@ -77,6 +78,8 @@ def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
+    if request.multirun:
+        terminal.tell(terminal.plan_of(request.jobs))
     try:
         pending = train_pending(request.jobs, request, sweep=request.multirun)
     except Stopped:
@@ -98,11 +101,14 @@ def carry_out(request: Request) -> int:
     from runner.studies.campaign import Campaign
 
     campaign = Campaign(request)
-    evidence = campaign.carry_out(
-        lambda jobs: train_pending(
-            jobs, request, True, campaign.study.measures_time, campaign.configs
+    terminal.tell(campaign.plan)
+    planned = campaign.tuned + len(campaign.study.arms) * len(campaign.study.seed_list)
+    with whole(planned, request.jobs[0].config.trainer.progress):
+        evidence = campaign.carry_out(
+            lambda jobs: train_pending(
+                jobs, request, True, campaign.study.measures_time, campaign.configs, campaign.stage
+            )
         )
-    )
 
     from runner import report  # imports SciPy and matplotlib
 

@@ -72,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in STUDIES:
             parser.error(f"unknown study '{name}'{nearest(name, list(STUDIES))}")
     codes = []
+    if len(names) > 1:
+        out.print(f"{len(names)} studies: {', '.join(names)}")
     for number, name in enumerate(names, start=1):
         out.print(f"\n[{number}/{len(names)}] {name}", style="bold")
         start = time.monotonic()

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from runner.command import terminal
@@ -18,6 +19,7 @@ from runner.launch.basic import Basic
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import POLL_SECONDS, owner_of
+from runner.training.progress import current, whole
 
 
 def train_pending(
@@ -26,6 +28,7 @@ def train_pending(
     sweep: bool,
     alone: bool = False,
     all_configs: Sequence[Config] = (),
+    stage: str = "",
 ) -> "Pending":
     """Trains those jobs that are not finished yet, and returns them.
 
@@ -35,6 +38,7 @@ def train_pending(
         sweep: Whether a run that fails stops no other, and one that another process trains is waited for.
         alone: One run after the other, because their seconds are compared.
         all_configs: What is to be trained later; its mistakes are reported now.
+        stage: What the runs are for, where they are a part of more.
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
@@ -48,9 +52,13 @@ def train_pending(
         from runner.training.build import prepare
 
         prepare([*(job.config for job in checked), *all_configs])
+    if line := current():
+        line.begin(stage, len(unfinished), len(jobs) - len(unfinished))
     if unfinished:
         check_writable(unfinished)
-        pending.carry_out()
+        shown = unfinished[0].config.trainer.progress
+        with nullcontext() if line or not sweep else whole(len(unfinished), shown):
+            pending.carry_out()
     return pending
 
 
@@ -149,6 +157,8 @@ class Pending:
 
     def _tell_end(self, job: Job) -> None:
         self.ended += 1
+        if line := current():
+            line.run_ended()
         if self.sweep:
             terminal.tell_finished(job, RunFolder(job.folder), self.ended, len(self.jobs))
 

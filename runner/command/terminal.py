@@ -39,6 +39,17 @@ def tell(line: str) -> None:
     out.print(Text(line))
 
 
+def plan_of(jobs: Sequence[Job]) -> str:
+    """What a sweep will train: 3 optimizer × 2 seed: 6 runs."""
+    columns: dict[str, set[str]] = {}
+    for job in jobs:
+        for key, value in job.settings.items():
+            columns.setdefault(key, set()).add(value)
+    parts = [f"{len(values)} {key}" for key, values in columns.items() if len(values) > 1]
+    count = f"{len(jobs)} run{'s' * (len(jobs) > 1)}"
+    return f"{' × '.join(parts)}: {count}" if parts else count
+
+
 def tell_problems(error: BaseException) -> None:
     """Why nothing was trained, in at most six lines."""
     lines = str(error).splitlines()

@@ -38,6 +38,7 @@ class Campaign:
         self.runs = StudyRuns(request, self.study)
         self.folder = OUTPUTS / config.name
         self.trained: set[str] = set()  # hashes; what resume=false has trained afresh already
+        self.stage = ""  # what is being trained for
         if problems := list(dict.fromkeys(self._problems(config))):
             raise ConfigError(problems)
         self.tuning = Tuning(self.study, self.folder, self._is_valid)
@@ -47,6 +48,31 @@ class Campaign:
         """One run of every arm, as it is before tuning."""
         seed = self.study.seed_list[0]
         return [self.runs.job(Wanted(arm, {}, seed)).config for arm in self.study.arms]
+
+    @property
+    def tuned(self) -> int:
+        """How many runs choose values, without those beyond the borders."""
+        study = self.study
+        tried = sum(len(grid(study, arm)) for arm in study.arms)
+        drawn = len(study.refine.of) * study.refine.draws if study.refine else 0
+        return (tried + drawn) * len(study.tuning_seeds)
+
+    @property
+    def plan(self) -> str:
+        """What will be trained: 2 arms × 3 optimizer.lr, then 5 seeds: 16 runs."""
+        study, arms = self.study, len(self.study.arms)
+        seeds = len(study.seed_list)
+        steps = [f"{arms} arm{'s' * (arms > 1)}"]
+        sizes = {len(grid(study, arm)) for arm in study.arms}
+        if len(sizes) == 1:
+            steps[0] += "".join(f" × {len(values)} {key}" for key, values in study.tune.items())
+        elif study.tune:
+            steps[0] += f", {sum(len(grid(study, arm)) for arm in study.arms)} tries"
+        if study.refine:
+            steps.append(f"{study.refine.draws} draws for {', '.join(study.refine.of)}")
+        told = f"{seeds} seed{'s' * (seeds > 1)}"
+        plan = ", then ".join([*steps, told]) if self.tuned else f"{steps[0]} × {told}"
+        return f"{plan}: {self.tuned + arms * seeds} runs"
 
     def _problems(self, config: Config) -> list[str]:
         """All mistakes of all arms, told before anything is trained."""
@@ -95,12 +121,14 @@ class Campaign:
                 tuning.note_choice(arm, "refine")
         chosen = {arm: tuning.best(arm) for arm in study.arms}
         runs = [Wanted(arm, chosen[arm], seed) for seed in study.seed_list for arm in study.arms]
+        self.stage = "seeds"
         jobs = self._train(train, runs)
         return self._recorded(chosen, {(r.arm, r.seed): j for r, j in zip(runs, jobs, strict=True)})
 
     def _try(self, train: Train, stage: str, wanted: Sequence[tuple[str, Combination]]) -> None:
         """Trains combinations of values with the tuning seeds and keeps them as candidates."""
         seeds = self.study.tuning_seeds
+        self.stage = stage
         runs = [Wanted(arm, values, seed) for arm, values in wanted for seed in seeds]
         names = [job.folder.name for job in self._train(train, runs)]
         for number, (arm, values) in enumerate(wanted):

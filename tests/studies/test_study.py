@@ -182,3 +182,11 @@ def test_the_record_holds_the_command(study):
     study("study.seeds=1", "optimizer.lr=0.2")
     record = json.loads(Path("outputs/s/study.json").read_text())
     assert record["command"].endswith(" study.seeds=1 optimizer.lr=0.2")
+
+
+def test_the_plan_is_told_at_once(study):
+    arms, rest = "{a: [], b: [regularizer=l2]}", "  tune: {optimizer.lr: [0.1, 0.2, 0.4]}"
+    ended = study(arms=arms, rest=rest, seeds="5", epochs=1)
+    assert ended.out.splitlines()[0] == "2 arms × 3 optimizer.lr, then 5 seeds: 16 runs"
+    ended = study(arms="{a: [], b: []}", seeds="2", epochs=1)
+    assert ended.out.splitlines()[0] == "2 arms × 2 seeds: 4 runs"
