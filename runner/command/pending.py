@@ -6,17 +6,21 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from runner.command import terminal
 from runner.command.compose import composing
+from runner.command.overrides import leaves
 from runner.command.request import Request
 from runner.command.run_files import RunLogs, logging_to, write_hydra
+from runner.config.main_metric import main_metric
 from runner.config.schema import Config
+from runner.config.varying import varying
 from runner.errors import LockedError, Stopped, one_line
 from runner.launch.basic import Basic
 from runner.runs.folder import FINISHED, RunFolder
+from runner.runs.hparams import add_varying
 from runner.runs.job import Job
 from runner.runs.lock import POLL_SECONDS, owner_of
 from runner.training.progress import current, whole
@@ -59,7 +63,24 @@ def train_pending(
         shown = unfinished[0].config.trainer.progress
         with nullcontext() if line or not sweep else whole(len(unfinished), shown):
             pending.carry_out()
+        tell_tensorboard(jobs)
     return pending
+
+
+def tell_tensorboard(jobs: Sequence[Job]) -> None:
+    """Has TensorBoard's HParams tab show what varies among the runs, and what was asked for."""
+    settings = [dict(leaves(job.config.identity())) for job in jobs]
+    asked = {key if key in settings[0] else f"{key}.name" for job in jobs for key in job.settings}
+    keys = [key for key in settings[0] if key in asked] + varying(settings)
+    values = {key: [run[key] for run in settings if key in run] for key in keys}
+    home = jobs[0].folder.parent
+    name = main_metric(jobs[0].config).name
+    metrics = list(
+        dict.fromkeys(f"{split}/{m}" for m in (name, "loss") for split in ("val", "test"))
+    )
+    for folder in (home, home.parent):
+        with suppress(OSError):  # no run depends on it
+            add_varying(folder, values, metrics)
 
 
 class Pending:

@@ -16,6 +16,7 @@ from typing import Any
 from runner.command.overrides import leaves
 from runner.config.main_metric import MainMetric, main_metric
 from runner.config.schema import Config
+from runner.config.varying import varying
 from runner.errors import DataError
 from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.measuring import numbers_of
@@ -35,8 +36,7 @@ class SweptRun:
 
     @cached_property
     def settings(self) -> Values:
-        values = dict(leaves(self.config.identity()))
-        return {key.removesuffix(".name"): value for key, value in values.items()}
+        return dict(leaves(self.config.identity()))
 
     @property
     def status(self) -> str:
@@ -130,21 +130,14 @@ class Sweep:
 
     @cached_property
     def swept(self) -> list[str]:
-        """The settings that vary, without the seed.
+        """The settings that vary, without the seed."""
+        found = varying([run.settings for run in self.runs])
+        return [key for key in found if key != "seed"]
 
-        A setting of an option varies only if it does so among the runs with that option: β₁ does not
-        because Adam is one of several optimizers.
-        """
-        keys = dict.fromkeys(key for run in self.runs for key in run.settings if key != "seed")
-        return [key for key in keys if self._varies(key)]
-
-    def _varies(self, key: str) -> bool:
-        group = key.split(".")[0]
-        values: dict[str, set[str]] = {}
-        for run in self.runs:
-            option = "" if key == group else str(run.settings.get(group))
-            values.setdefault(option, set()).add(str(run.settings.get(key)))
-        return any(len(found) > 1 for found in values.values())
+    @property
+    def headings(self) -> list[str]:
+        """What varies as it is typed: a group's own name stands for its option."""
+        return [key.removesuffix(".name") for key in self.swept]
 
     @cached_property
     def ranked(self) -> list[Combination]:
@@ -152,7 +145,11 @@ class Sweep:
         found: dict[str, Combination] = {}
         for run in self.runs:
             if run.status in FINISHED:
-                values = {k: run.settings[k] for k in self.swept if k in run.settings}
+                values = {
+                    key.removesuffix(".name"): run.settings[key]
+                    for key in self.swept
+                    if key in run.settings
+                }
                 combination = found.setdefault(str(values), Combination(values))
                 combination.runs[run.config.seed] = run
         sign = -1.0 if self.metric.higher_is_better else 1.0

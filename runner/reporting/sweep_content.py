@@ -83,13 +83,21 @@ def _named(combinations: Sequence[Combination]) -> str:
 def _headings(sweep: Sweep) -> list[str]:
     name = sweep.metric.name
     tested = ["p, against the best"] if len(sweep.ranked) > 1 else []
-    return [*sweep.swept, "runs", f"val/{name}", f"test/{name}", "train/loss", "seconds", *tested]
+    return [
+        *sweep.headings,
+        "runs",
+        f"val/{name}",
+        f"test/{name}",
+        "train/loss",
+        "seconds",
+        *tested,
+    ]
 
 
 def _row(sweep: Sweep, combination: Combination) -> list[str]:
     metric, runs = sweep.metric, list(combination.runs.values())
     settings = [
-        shown(combination.values[k]) if k in combination.values else "–" for k in sweep.swept
+        shown(combination.values[k]) if k in combination.values else "–" for k in sweep.headings
     ]
     numbers = [combination.told(f"{split}/{metric.name}", metric) for split in ("val", "test")]
     for name in ("train/loss", "train_seconds"):

@@ -35,7 +35,7 @@ def pictures_of(sweep: Sweep) -> list[Picture]:
     """All figures for which the sweep has something to show."""
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a sign that the font lacks, or a huge number, is seen
-        keys = [key for key in sweep.swept if len(_values(sweep, key)) > 1]
+        keys = [key for key in sweep.headings if len(_values(sweep, key)) > 1]
         pairs = list(combinations(keys, 2))[:MOST_MAPS]
         maps = [draw_map(sweep, *pair, number) for number, pair in enumerate(pairs, start=1)]
         lines = [draw_setting(sweep, keys[0])] if len(keys) == 1 else []
@@ -87,7 +87,7 @@ def draw_map(sweep: Sweep, down: str, across: str, number: int) -> Picture:
     axis.set_ylabel(label(down))
     unit = " in %" if sweep.metric.percent else ""
     axis.set_title(f"{sweep.chosen_by}{unit}")
-    rest = len(sweep.swept) > 2
+    rest = len(sweep.headings) > 2
     caption = f"{down} by {across}: {sweep.chosen_by}{unit}, mean of the seeds"
     caption += ", with the best values of the other settings." if rest else "."
     caption += " Bold: the best."

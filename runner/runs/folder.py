@@ -246,8 +246,9 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
-        for events in self.path.glob("events.out.tfevents.*"):
-            events.unlink()
+        for folder in (self.path, self.path / "train", self.path / "val"):
+            for events in folder.glob("events.out.tfevents.*"):
+                events.unlink()
         self._write("metrics.jsonl", b"")
 
     # Lock and writing

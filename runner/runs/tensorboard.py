@@ -28,6 +28,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import Tensor
 
+from runner.runs.split_curves import SplitCurves
+
 CHARTS = {  # train and validation of a metric on one chart, in the Custom Scalars tab
     "loss": ["train/loss", "val/loss"],
     "accuracy": ["train/accuracy", "val/accuracy"],
@@ -51,6 +53,7 @@ class Curves:
     def __init__(self, folder: Path, config: dict[str, Any], resumed_after: int | None) -> None:
         self.config = config
         self.writer = EventFileWriter(str(folder), flush_secs=5)
+        self.splits = SplitCurves(folder, resumed_after)
         if resumed_after is None:
             self._add(charts())
             text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
@@ -65,6 +68,7 @@ class Curves:
         for name, value in metrics.items():
             if value is not None:
                 self._add(Summary.Value(tag=name, simple_value=value), epoch)
+        self.splits.add_epoch(epoch, metrics)
 
     def add_histograms(self, epoch: int, histograms: Mapping[str, Tensor]) -> None:
         for name, values in histograms.items():
@@ -77,9 +81,10 @@ class Curves:
     def add_result(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         """The final metrics and the HParams entry that refers to them.
 
-        Without a summary of the whole experiment TensorBoard finds settings and metrics in all the runs.
+        Which settings and metrics are shown is said by runner.runs.hparams.
         """
         self.add_epoch(epoch, metrics)
+        self.splits.flush()
         start = SessionStartInfo()
         for key, value in flat({k: v for k, v in self.config.items() if k != "trainer"}):
             match value:
@@ -102,6 +107,7 @@ class Curves:
     def flush(self) -> None:
         """Nothing added so far is lost when the process is killed."""
         self.writer.flush()
+        self.splits.flush()
 
     def close(self) -> None:
         self.writer.flush()

@@ -27,7 +27,7 @@ def grid(command: Command) -> Path:
 
 def test_the_best_is_ranked_by_validation_and_compared_seed_by_seed(grid: Path) -> None:
     sweep = Sweep.read(grid)
-    assert sweep.swept == ["optimizer", "optimizer.lr"]  # not β₁, which Adam alone has
+    assert sweep.headings == ["optimizer", "optimizer.lr"]  # not β₁, which Adam alone has
     values: dict[tuple[str, float], dict[int, float]] = {}
     for path in grid.glob("*/result.json"):
         result, config = json.loads(path.read_text()), RunFolder(path.parent).config()
