@@ -11,6 +11,7 @@ from runner.reporting.sweep import Combination, Sweep, shown
 from runner.reporting.sweep_figures import pictures_of
 
 MOST_NAMED = 6
+FEW_SEEDS = 5
 METHOD = (
     "Combinations are ranked by {by}, mean of the seeds. Seed by seed the best is compared with each other one:"
     " a two-sided paired t test (a sign test where a run diverged or all differences are equal), its p corrected"
@@ -70,8 +71,11 @@ def findings(sweep: Sweep) -> Iterator[str]:
     elif len(equals) == len(sweep.ranked) - 1:
         yield f"It cannot be told from any other one: {_named(equals)}."
     else:
-        yield f"It cannot be told from {len(equals)} others: {_named(equals)}."
+        others = f"{len(equals)} others" if len(equals) > 1 else "one other"
+        yield f"It cannot be told from {others}: {_named(equals)}."
         yield "It is better than the rest (p < 0.05)."
+    if equals and len(best.runs) < FEW_SEEDS:
+        yield f"With {len(best.runs)} seeds only large differences can be told; more seeds tell more."
 
 
 def _named(combinations: Sequence[Combination]) -> str:
@@ -117,7 +121,7 @@ def cautions(sweep: Sweep) -> Iterator[str]:
     if len(numbers) > 1:
         yield f"some combinations have {min(numbers)}, others {max(numbers)} seeds"
     if diverged := sum(combination.diverged for combination in sweep.ranked):
-        yield f"{diverged} runs diverged, and count as the worst value"
+        yield f"runs that diverged and count as the worst value: {diverged}"
     for run in sweep.unfinished[:MOST_NAMED]:
         yield f"{run.status}, left out: {run.folder.path.name}"
     if (rest := len(sweep.unfinished) - MOST_NAMED) > 0:

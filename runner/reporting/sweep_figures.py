@@ -47,6 +47,8 @@ def _values(sweep: Sweep, key: str) -> list[Any]:
     found = {shown(c.values[key]): c.values[key] for c in sweep.ranked if key in c.values}
     values = list(found.values())
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    if all(isinstance(value, list) for value in values):
+        return sorted(values, key=lambda value: (len(value), shown(value)))
     return sorted(values, key=lambda value: (value if numbers else 0, shown(value)))
 
 

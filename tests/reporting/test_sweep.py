@@ -9,8 +9,10 @@ from statistics import mean, stdev
 
 import pytest
 from conftest import Command
+from test_foreign import HOSTILE, Rendered, is_plain
 
 from runner import report
+from runner.foreign import visible
 from runner.reporting.sweep import Sweep
 from runner.runs.folder import RunFolder
 from runner.studies.statistics import compare, holm
@@ -73,9 +75,23 @@ def test_what_has_no_result_is_left_out_and_told(
     assert report.main([str(grid)]) == 3
     told = capfd.readouterr().out
     assert f"failed, left out: {failed.name}" in told
-    assert "1 runs diverged, and count as the worst value" in told
+    assert "runs that diverged and count as the worst value: 1" in told
     assert f"{gone.name}/result.json" in told
     assert Sweep.read(grid).ranked[-1].diverged == 1
+
+
+def test_what_a_stranger_wrote_is_shown_as_it_is(grid: Path) -> None:
+    text = " ".join(HOSTILE).replace("\n", " ") + " ```` "
+    (grid / "sweep.json").write_text(json.dumps([text]))
+    assert report.main([str(grid)]) == 0
+    markdown, html = ((grid / f"report.{kind}").read_text() for kind in ("md", "html"))
+    assert is_plain(markdown) and is_plain(html)
+    page = Rendered(re.sub(r"<(svg|script).*?</\1>", "", html, flags=re.DOTALL))
+    assert {"script", "a", "img", "iframe"}.isdisjoint(page.tags)
+    assert " ".join(visible(text).split()) in " ".join(page.text.split())
+    for damaged in ("{", '"x"', "[1]"):
+        (grid / "sweep.json").write_text(damaged)
+        assert report.main([str(grid)]) == 0
 
 
 def test_one_run_and_one_seed(command: Command, capfd: pytest.CaptureFixture[str]) -> None:
