@@ -65,9 +65,9 @@ def obey(argv: Sequence[str]) -> int:
             return 0
         request = read_request(flags.overrides, folders, flags.multirun)
         if flags.cfg or flags.help or flags.info:
-            show(flags, parser, list(request.jobs[0].overrides))
             if flags.cfg == "job" and len(request.jobs) > 1:
-                terminal.err.print(f"The first of {len(request.jobs)} runs.")
+                terminal.tell(f"# the first of {len(request.jobs)} runs")
+            show(flags, parser, list(request.jobs[0].overrides))
             return 0
         if flags.resolve or flags.package:
             raise ConfigError(["--resolve and --package belong to --cfg"])
@@ -78,7 +78,7 @@ def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
-    if request.multirun:
+    if len(request.jobs) > 1:
         terminal.tell(terminal.plan_of(request.jobs))
     try:
         pending = train_pending(request.jobs, request, sweep=request.multirun)
