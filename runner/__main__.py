@@ -19,9 +19,11 @@ from runner.command.pending import train_pending
 from runner.command.plugins import plugins
 from runner.command.request import Request, read_request
 from runner.command.streams import lasting_streams
+from runner.command.sweep_files import keep_command
 from runner.errors import MISTAKES, ConfigError, Stopped
 from runner.interrupts import Interrupted, ignore_signals, raise_on_signals
 from runner.runs.folder import FINISHED, RunFolder
+from runner.training.progress import whole
 
 FAILED = 1
 BAD_REQUEST = 2
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def obey(argv: Sequence[str]) -> int:
     parser = Parser()
-    flags = parser.parse_args(argv)
+    flags = parser.parse_intermixed_args(argv)
     folders = folders_of(flags.config_dir)
     with plugins(flags.plugin), composing(folders) as composer:
         if flags.hydra_help or flags.shell_completion:
@@ -73,6 +75,8 @@ def obey(argv: Sequence[str]) -> int:
             print(help_text(composer, first.overrides, first.config), end="")
             return 0
         if flags.cfg or flags.info:
+            if flags.cfg == "job" and len(request.jobs) > 1:
+                terminal.tell(f"# the first of {len(request.jobs)} runs")
             show(flags, parser, list(first.overrides))
             return 0
         if flags.resolve or flags.package:
@@ -84,6 +88,8 @@ def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
+    if len(request.jobs) > 1:
+        terminal.tell(terminal.plan_of(request.jobs))
     try:
         pending = train_pending(request.jobs, request, sweep=request.multirun)
     except Stopped:
@@ -91,6 +97,7 @@ def train_and_tell(request: Request) -> int:
         raise
     folders = [RunFolder(job.folder) for job in request.jobs]
     if request.multirun:
+        keep_command(folders[0].path.parent, request.command)
         already = len(request.jobs) - len(pending.jobs)
         terminal.tell_sweep(request.jobs, already, pending.refused)
         failed = any(folder.status not in FINISHED for folder in folders)
@@ -104,11 +111,14 @@ def carry_out(request: Request) -> int:
     from runner.studies.campaign import Campaign
 
     campaign = Campaign(request)
-    evidence = campaign.carry_out(
-        lambda jobs: train_pending(
-            jobs, request, True, campaign.study.measures_time, campaign.configs
+    terminal.tell(campaign.plan)
+    planned = campaign.tuned + len(campaign.study.arms) * len(campaign.study.seed_list)
+    with whole(planned, request.jobs[0].config.trainer.progress):
+        evidence = campaign.carry_out(
+            lambda jobs: train_pending(
+                jobs, request, True, campaign.study.measures_time, campaign.configs, campaign.stage
+            )
         )
-    )
 
     from runner import report  # imports SciPy and matplotlib
 

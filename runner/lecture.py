@@ -8,9 +8,11 @@ Stopped and started again, it continues where it left off; finished studies only
 """
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -24,7 +26,7 @@ from runner.reporting.documents import markdown
 from runner.runs.files import write_atomically
 from runner.runs.folder import OUTPUTS
 from runner.studies.evidence import Evidence
-from runner.studies.record import RECORD
+from runner.studies.record import name_for
 from runner.studies.verdicts import count, judge, numbers_behind
 
 STUDIES = (
@@ -70,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in STUDIES:
             parser.error(f"unknown study '{name}'{nearest(name, list(STUDIES))}")
     codes = []
+    if len(names) > 1:
+        out.print(f"{len(names)} studies: {', '.join(names)}")
     for number, name in enumerate(names, start=1):
         out.print(f"\n[{number}/{len(names)}] {name}", style="bold")
         start = time.monotonic()
@@ -78,16 +82,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return codes[-1]
         out.print(f"{name}: {time.monotonic() - start:.0f} s")
     try:
-        tell_verdicts([name for name in names if (OUTPUTS / name / RECORD).exists()])
+        tell_verdicts(records_of(names, overrides))
     except (*MISTAKES, OSError) as error:
         tell_problems(error)
         return 2
     return max(codes)
 
 
-def tell_verdicts(names: Sequence[str]) -> None:
+def records_of(names: Sequence[str], overrides: Sequence[str]) -> list[Path]:
+    """The records of these studies with these overrides, as far as they were carried out."""
+    found = []
+    for name in names:
+        command = shlex.join(["python", "-m", "runner", f"+experiment={name}", *overrides])
+        folder = OUTPUTS / name
+        found.append(folder / name_for(folder, command, plain=not overrides))
+    return [path for path in found if path.exists()]
+
+
+def tell_verdicts(records: Sequence[Path]) -> None:
     """Prints the verdicts of all studies and writes them to outputs/lecture.md."""
-    judged = [(name, verdict) for name in names for verdict in judge(Evidence.read(OUTPUTS / name))]
+    judged = [
+        (path.parent.name, verdict)
+        for path in records
+        for verdict in judge(Evidence.read(path.parent, path.name))
+    ]
     table = Table(box=None, pad_edge=False)
     for heading in ("study", "verdict", "claim"):
         table.add_column(heading, no_wrap=heading != "claim")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.command.outcome import add_plugin, exit_code
-from runner.command.terminal import as_csv, err, in_words, metric_of, out
+from runner.command.sweep_files import as_csv
+from runner.command.terminal import err, in_words, metric_of, out
 from runner.config.mistakes import nearest
 from runner.config.schema import Config
 from runner.errors import ConfigError, DataError

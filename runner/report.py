@@ -1,6 +1,7 @@
-"""The report of a study: verdicts on the screen, report.md and report.html with figures.
+"""The report of a study, of a sweep or of one run: on the screen, and report.md and report.html with figures.
 
 python -m runner.report outputs/dropout_vs_none
+python -m runner.report outputs/grid
 """
 
 import argparse
@@ -12,12 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.command.streams import lasting_streams
+from runner.command.sweep_files import commands_of
 from runner.command.terminal import out, tell_problems
 from runner.errors import MISTAKES
 from runner.reporting.content import cautions, runs_that_did_not_complete, write_report
+from runner.reporting.sweep import Sweep
+from runner.reporting.sweep_content import cautions as cautions_of_sweep
+from runner.reporting.sweep_content import findings, write_sweep_report
 from runner.runs.lock import locked
 from runner.studies.evidence import Evidence
-from runner.studies.record import REPLICATION
+from runner.studies.record import RECORD, REPLICATION
 from runner.studies.replication import read_replication
 from runner.studies.verdicts import Verdict, judge, numbers_behind
 
@@ -26,19 +31,37 @@ COLORS = {"confirmed": "green", "refuted": "red", "undecided": "yellow"}
 
 @lasting_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0; 2 no study in the folder, or a damaged one; 3 the verdicts do without some runs."""
+    """Exit codes: 0; 2 nothing to report on, or damaged; 3 the report does without some runs."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.report",
-        description="Judges a study's claims again and writes its report.",
+        description="Judges a study's claims again, or compares the runs of a sweep, and writes the report.",
     )
-    parser.add_argument("folder", type=Path, help="outputs/<name> of a study")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        help="outputs/<name>, one run's folder, or the file of a study's record",
+    )
+    folder = parser.parse_args(arguments).folder
     try:
-        evidence = Evidence.read(parser.parse_args(arguments).folder)
+        if not (folder / RECORD).is_file() and folder.suffix != ".json":
+            return tell_sweep(Sweep.read(folder))
+        record = folder if folder.suffix == ".json" else folder / RECORD
+        evidence = Evidence.read(record.parent, record.name)
         tell_verdicts(evidence)
     except (*MISTAKES, OSError) as error:
         tell_problems(error)
         return 2
     return 3 if evidence.failed else 0
+
+
+def tell_sweep(sweep: Sweep) -> int:
+    """Prints which combination of a sweep is best, writes the report, and returns the exit code."""
+    for sentence in findings(sweep):
+        out.print(sentence)
+    for caution in cautions_of_sweep(sweep):
+        out.print(f"Note: {caution}")
+    out.print(f"Report: {write_sweep_report(sweep, commands_of(sweep.folder))}")
+    return 3 if sweep.unfinished or sweep.damaged else 0
 
 
 def tell_verdicts(evidence: Evidence) -> None:

@@ -10,7 +10,8 @@ from conftest import Command
 from markdown_it import MarkdownIt
 from rich.table import Table
 
-from runner.command.terminal import as_csv, out
+from runner.command.sweep_files import as_csv
+from runner.command.terminal import out
 from runner.foreign import for_csv, for_html, for_markdown, for_markdown_code, visible
 
 HIDDEN = [

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.command import hints
 from runner.command.hydra_internals import Loader, hydra_over
 from runner.command.interpolations import cut, problems_in
 from runner.command.overrides import apply, combinations, values_of, written
 from runner.command.permitted import CHOICE, LAUNCHERS, HydraSettings, problem_with, settings_of
 from runner.command.yaml_files import Source
-from runner.config.defaults import CONF
-from runner.config.mistakes import check, nearest
+from runner.config.defaults import CONF, chosen
+from runner.config.mistakes import MISSING, check
 from runner.config.schema import Config
 from runner.data.fingerprint import forget
 from runner.errors import ConfigError, summary
@@ -33,6 +34,7 @@ from runner.runs.job import Job
 # Hydra's parser takes up to a second for such a word, and for a longer one more than in proportion.
 LONGEST_WORD = 10_000
 MOST_INTERPOLATIONS = 100
+MOST_LISTED = 12  # options of a group in a message
 
 
 @contextmanager
@@ -78,7 +80,7 @@ class Composer:
         overrides = self._parsed(words)
         swept = [override for override in overrides or () if override.is_sweep_override()]
         for override in swept if not multirun else ():
-            self._problem(f"{cut(written(override))}: several values need --multirun (-m)")
+            self._problem(f"{cut(written(override))}: {self._of_several_values(override)}")
         if overrides is None or (swept and not multirun):
             raise ConfigError(list(self.problems))
         keys = [override.get_key_element() for override in swept]
@@ -163,7 +165,7 @@ class Composer:
             except ValueError as error:  # also a number of thousands of digits
                 self._problem(f"{cut(word)}: {str(error).split(';')[0]}")
             except HydraException:
-                told = "not of the form key=value (quote values with special signs)"
+                told = hints.on_word(cut(word), self.loader.get_group_options)
                 self._problem(f"{cut(word)}: {told}")
             except RecursionError:
                 self._problem(f"{cut(word)}: nested too deep")
@@ -174,16 +176,36 @@ class Composer:
         if override.is_delete() or override.key_or_group.startswith("hydra."):
             return True
         group, value = override.key_or_group, override.value()
+        word = cut(written(override))
         options = list(LAUNCHERS) if group == CHOICE else self.loader.get_group_options(group)
-        wanted = value if isinstance(value, list) and group != CHOICE else [value]
-        for option in wanted:
+        if group in chosen() and word.startswith("+"):
+            self._problem(f"{word}: {group} is chosen already; without +: {word.lstrip('+')}")
+            return False
+        several = value if isinstance(value, list) and group != CHOICE else None
+        if several and group in chosen():
+            hint = hints.on_option(group, word.partition("=")[2], options)
+            told = hint.removeprefix("; ") or "one option; what is set in several of them differs"
+            self._problem(f"{word}: {told}")
+            return False
+        for option in [value] if several is None else several:
             if option not in options:
-                self._problem(
-                    f"{cut(written(override))}: unknown {group} '{cut(str(option))}'"
-                    f"{nearest(str(option), options) or '.'} Known: {', '.join(options)}"
-                )
+                self._problem(f"{word}: {self._unknown(group, str(option), options)}")
                 return False
         return True
+
+    def _unknown(self, group: str, option: str, known: list[str]) -> str:
+        hint = hints.on_option(group, cut(option), known)
+        listed = f"Known: {', '.join(known)}"
+        if len(known) > MOST_LISTED:
+            listed = f"--help lists all {len(known)}"
+        return f"unknown {group} '{cut(option)}'{hint or '.'} {listed}"
+
+    def _of_several_values(self, override: Override) -> str:
+        """What to type instead of several values where one run is asked for."""
+        base, key = self._base([]), override.key_or_group
+        if base and OmegaConf.is_list(OmegaConf.select(base[0], key)):
+            return f"a list is written in brackets: {key}=[{written(override).partition('=')[2]}]"
+        return "several values need --multirun (-m)"
 
     def _base(
         self, choices: Sequence[Override]
@@ -205,6 +227,9 @@ class Composer:
         except RecursionError:
             self._problem("a defaults list leads back to itself")
             return None
+        except MissingConfigException as error:
+            self._problem(self._missing(error))
+            return None
         except Exception as error:  # whatever Hydra and OmegaConf find in somebody's files
             self._problem(_explained(error))
             return None
@@ -217,6 +242,15 @@ class Composer:
         OmegaConf.set_struct(composed, False)
         del composed["hydra"]
         return composed, settings, sources
+
+    def _missing(self, error: MissingConfigException) -> str:
+        """Which entry of a defaults list names a file that there is not."""
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        for source in self.loader.repository.read.values():
+            if line := source.line_of_default(group, option):
+                known = self.loader.get_group_options(group) if group else []
+                return f"{source}:{line}: {self._unknown(group or 'file', option, known)}"
+        return _explained(error)
 
     def _resolved(self, composed: DictConfig) -> dict[str, Any]:
         try:
@@ -235,8 +269,9 @@ class Composer:
         for override in overrides:
             if override.key_or_group == key or key.startswith(override.key_or_group + "."):
                 return f"{cut(written(override))}: {cut(message, 300)}"
+        above = key.rpartition(".")[0] if MISSING in message else ""  # it stands nowhere itself
         for source in sources:
-            if line := source.line(key):
+            if line := source.line(key) or (above and source.line(above)):
                 return f"{source}:{line}: {key}: {cut(message, 300)}"
         return f"{key}: {message}" if key else message
 

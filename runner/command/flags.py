@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -45,8 +46,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--info", "-i", nargs="?", const="all", choices=infos, help=told)
 
     def error(self, message: str) -> NoReturn:
+        if dashed := re.search(r" --?([\w.]+=\S+)", message):
+            raise ConfigError([f"--{dashed[1]}: settings have no dashes; {dashed[1]}"])
         known = "--help --cfg --resolve --package --multirun (-m) --config-dir --plugin --info --hydra-help"
-        raise ConfigError([f"{message}. Options: {known}; first options, then key=value"])
+        raise ConfigError([f"{message}. Options: {known}; settings are key=value, without dashes"])
 
 
 def folders_of(config_dirs: Sequence[str]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice, product
 from math import prod
 from pathlib import Path
@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from runner.command import hints
 from runner.command.interpolations import cut
 from runner.command.yaml_files import Source
 from runner.config.plugins import KEY, changed, missing, taken_out
@@ -28,7 +29,9 @@ def written(override: Override) -> str:
 def expanded(argument: str) -> list[str]:
     """An argument as overrides: a saved config.yaml stands for all its settings."""
     # A run folder's name has = in it, as an override has.
-    if argument.endswith(".yaml") and ("=" not in argument or _is_file(argument)):
+    if ("=" not in argument or "/" in argument) and _is(argument, Path.is_dir):
+        raise ConfigError([f"{cut(argument)}: {hints.on_folder(argument)}"])
+    if argument.endswith(".yaml") and ("=" not in argument or _is(argument, Path.is_file)):
         return _saved(Path(argument))
     return [f"+{argument}"] if argument.startswith("experiment=") else [argument]
 
@@ -38,16 +41,20 @@ def is_bare(argument: str) -> bool:
     return not set("=~/").intersection(argument) and not argument.endswith(".yaml")
 
 
-def _is_file(argument: str) -> bool:
+def _is(argument: str, what: Callable[[Path], bool]) -> bool:
     try:
-        return Path(argument).is_file()
+        return what(Path(argument))
     except (OSError, ValueError):
         return False
 
 
 def _saved(path: Path) -> list[str]:
     """The overrides that make the configuration of a run's config.yaml."""
+    if path.parent.name == hints.EXPERIMENTS:
+        raise ConfigError([f"{cut(str(path))}: {hints.on_experiment(path)}"])
     source = Source(path)
+    if source.is_experiment:
+        raise ConfigError([f"{source}: {hints.on_experiment(path)}"])
     try:
         values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # whatever OmegaConf finds in it
@@ -111,7 +118,10 @@ def values_of(sweep: Override) -> list[str]:
     if len(found) > MOST_RUNS:
         raise ValueError(f"over {MOST_RUNS:,} values")
     if not found:
-        raise ValueError("a sweep needs the values themselves")
+        key = sweep.key_or_group
+        raise ValueError(
+            f"a sweep needs the values themselves: {key}=1,2,3 or, for whole numbers, {key}=range(1,4)"
+        )
     return found
 
 

@@ -6,18 +6,23 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from runner.command import terminal
 from runner.command.compose import composing
+from runner.command.overrides import leaves
 from runner.command.request import Request
 from runner.command.run_files import RunLogs, logging_to, write_hydra
 from runner.config.schema import Config
+from runner.config.varying import varying
 from runner.errors import LockedError, Stopped, one_line
 from runner.launch.basic import Basic
 from runner.runs.folder import FINISHED, RunFolder
+from runner.runs.hparams import add_varying
 from runner.runs.job import Job
 from runner.runs.lock import POLL_SECONDS, owner_of
+from runner.training.progress import current, whole
 
 
 def train_pending(
@@ -26,6 +31,7 @@ def train_pending(
     sweep: bool,
     alone: bool = False,
     all_configs: Sequence[Config] = (),
+    stage: str = "",
 ) -> "Pending":
     """Trains those jobs that are not finished yet, and returns them.
 
@@ -35,6 +41,7 @@ def train_pending(
         sweep: Whether a run that fails stops no other, and one that another process trains is waited for.
         alone: One run after the other, because their seconds are compared.
         all_configs: What is to be trained later; its mistakes are reported now.
+        stage: What the runs are for, where they are a part of more.
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
@@ -42,14 +49,37 @@ def train_pending(
     """
     unfinished = [job for job in jobs if not (job.config.resume and finished(job))]
     pending = Pending(unfinished, request, sweep, alone)
-    if unfinished:
+    checked = unfinished + [job for job in jobs if job not in unfinished and gpu_in_doubt(job)]
+    if checked:
         import_torch()
         from runner.training.build import prepare
 
-        prepare([*(job.config for job in unfinished), *all_configs])
+        prepare([*(job.config for job in checked), *all_configs])
+    if line := current():
+        line.begin(stage, len(unfinished), len(jobs) - len(unfinished))
+    if unfinished:
         check_writable(unfinished)
-        pending.carry_out()
+        shown = unfinished[0].config.trainer.progress
+        with nullcontext() if line or not sweep else whole(len(unfinished), shown):
+            pending.carry_out()
+        tell_tensorboard(jobs)
     return pending
+
+
+def tell_tensorboard(jobs: Sequence[Job]) -> None:
+    """Has TensorBoard's HParams tab show what varies among the runs, and what was asked for."""
+    settings = [dict(leaves(job.config.identity())) for job in jobs]
+    asked = {key if key in settings[0] else f"{key}.name" for job in jobs for key in job.settings}
+    keys = [key for key in settings[0] if key in asked] + varying(settings)
+    values = {key: [run[key] for run in settings if key in run] for key in keys}
+    home = jobs[0].folder.parent
+    name = jobs[0].config.task.criterion
+    metrics = list(
+        dict.fromkeys(f"{split}/{m}" for m in (name, "loss") for split in ("val", "test"))
+    )
+    for folder in (home, home.parent):
+        with suppress(OSError):  # no run depends on it
+            add_varying(folder, values, metrics)
 
 
 class Pending:
@@ -147,6 +177,8 @@ class Pending:
 
     def _tell_end(self, job: Job) -> None:
         self.ended += 1
+        if line := current():
+            line.run_ended()
         if self.sweep:
             terminal.tell_finished(job, RunFolder(job.folder), self.ended, len(self.jobs))
 
@@ -181,6 +213,13 @@ def import_torch() -> None:
 
         gc.freeze()  # nor is any of it worth looking at later
         gc.enable()
+
+
+def gpu_in_doubt(job: Job) -> bool:
+    """Whether a finished run that is asked for on a GPU was trained on the CPU: there may be no GPU."""
+    if job.config.trainer.accelerator != "gpu":
+        return False
+    return (RunFolder(job.folder).result or {}).get("device") == "cpu"
 
 
 def finished(job: Job) -> bool:

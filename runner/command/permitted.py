@@ -51,7 +51,11 @@ def problem_with(override: Override) -> str | None:
 
 
 def is_hydra(override: Override) -> bool:
-    return override.key_or_group.split(".")[0].split("/")[0] == "hydra"
+    return is_hydra_key(override.key_or_group)
+
+
+def is_hydra_key(key: str) -> bool:
+    return key.split(".")[0].split("/")[0] == "hydra"
 
 
 def settings_of(composed: DictConfig) -> HydraSettings | dict[str, str]:

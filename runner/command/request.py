@@ -1,12 +1,13 @@
 """What one command line asks for."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.command.compose import Composer, composing
 from runner.command.overrides import expanded
-from runner.command.permitted import HydraSettings
+from runner.command.permitted import HydraSettings, is_hydra_key
 from runner.errors import ConfigError
 from runner.runs.job import Job
 
@@ -28,6 +29,19 @@ class Request:
     jobs: list[Job]
     multirun: bool
     settings: HydraSettings
+
+    @property
+    def command(self) -> str:
+        """The command line, to be typed again in the same working directory."""
+        dirs = [word for folder in self.folders for word in ("--config-dir", str(folder))]
+        flags = [*dirs, *(["--multirun"] if self.multirun else [])]
+        return shlex.join(["python", "-m", "runner", *flags, *self.words])
+
+    @property
+    def plain(self) -> bool:
+        """Whether it runs an experiment just as its file has it."""
+        keys = [word.lstrip("+").partition("=")[0] for word in self.words]
+        return all(key == "experiment" or is_hydra_key(key) for key in keys)
 
 
 def read_request(

@@ -1,9 +1,7 @@
 """What the runner says on the screen: problems on stderr, results on stdout."""
 
-import csv
 import threading
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.command.sweep_files import add_rows
 from runner.errors import ConfigError
-from runner.foreign import for_csv, for_terminal
+from runner.foreign import for_terminal
 from runner.interrupts import Interrupted
 from runner.options.tasks import Metric, Task, all_metrics
-from runner.runs.files import write_atomically
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import owner_of
@@ -41,6 +39,17 @@ err = Screen(stderr=True)
 def tell(line: str) -> None:
     """A line on what is being done."""
     out.print(Text(line))
+
+
+def plan_of(jobs: Sequence[Job]) -> str:
+    """What a sweep will train: 3 optimizer × 2 seed: 6 runs."""
+    columns: dict[str, set[str]] = {}
+    for job in jobs:
+        for key, value in job.settings.items():
+            columns.setdefault(key, set()).add(value)
+    parts = [f"{len(values)} {key}" for key, values in columns.items() if len(values) > 1]
+    count = f"{len(jobs)} run{'s' * (len(jobs) > 1)}"
+    return f"{' × '.join(parts)}: {count}" if parts else count
 
 
 def tell_problems(error: BaseException) -> None:
@@ -139,20 +148,15 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
     chosen_by = [f"val/{metric.name}" for metric in criteria]
     also = [f"test/{metric.name}" for metric in criteria]
     metrics = list(dict.fromkeys([*chosen_by, "val/loss", *also, "train/loss", "seconds"]))
-    path = OUTPUTS / jobs[0].config.name / "sweep.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, as_csv([*varying, "status", *metrics, "run"], rows).encode())
+    home = OUTPUTS / jobs[0].config.name
+    path = add_rows(home, varying, ["status", *metrics, "run"], rows)
 
-    table = Table(box=None, pad_edge=False)
-    for key in varying:
-        table.add_column(key)
-    for heading in metrics:
-        table.add_column(heading, justify="right", no_wrap=True)
+    lines = []
     for row in rows:
         shown = [in_words(name, row.get(name)) for name in metrics]
         shown = shown if row["status"] == "complete" else [str(row["status"]), *shown[1:]]
-        table.add_row(*(str(row.get(key, "")) for key in varying), *shown)
-    out.print(table)
+        lines.append([*(str(row.get(key, "")) for key in varying), *shown])
+    print_table([*varying, *metrics], lines, len(varying))
     if already:
         out.print(
             f"{already} of {len(jobs)} runs were finished before (resume=false trains afresh)."
@@ -168,6 +172,7 @@ def tell_sweep(jobs: list[Job], already: int, refused: Mapping[Path, str] | None
             why = f"{reason}; " if reason else ""
             err.print(f"{folder.status or 'not started'}: {described(job)}: {why}see {folder}")
     out.print(f"Table:   {path}")
+    out.print(f"Report:  python -m runner.report {home}")
     out.print(f"Curves:  tensorboard --logdir {OUTPUTS}")
 
 
@@ -200,12 +205,28 @@ def rank(row: dict[str, Any], criteria: Sequence[Metric]) -> tuple[float, ...]:
     return *key, loss if loss is not None else float("inf")
 
 
-def as_csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
-    file = StringIO()
-    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writerow({column: for_csv(column) for column in columns})
-    writer.writerows({key: for_csv(value) for key, value in row.items()} for row in rows)
-    return file.getvalue()
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], settings: int) -> None:
+    """A table as wide as the screen: the last columns are left out where they do not fit.
+
+    Args:
+        headings: Of all columns.
+        rows: Their cells.
+        settings: How many columns, from the first, say which run it is; none of them is left out.
+    """
+    columns = list(zip(headings, *rows, strict=True))
+    widths = [max(len(for_terminal(cell)) for cell in column) + 1 for column in columns]
+    fitting = [n for n in range(len(columns)) if n <= settings or sum(widths[: n + 1]) <= out.width]
+    table = Table(box=None, pad_edge=False)
+    for n in fitting:
+        table.add_column(
+            headings[n],
+            justify="left" if n < settings else "right",
+            overflow="fold",
+            no_wrap=n >= settings,
+        )
+    for row in rows:
+        table.add_row(*(row[n] for n in fitting))
+    out.print(table)
 
 
 def in_words(name: str, value: float | None) -> str:

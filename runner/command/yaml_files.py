@@ -12,6 +12,7 @@ import yaml
 
 from runner.command.interpolations import MAX_VALUES, cut, problem_in
 from runner.command.permitted import NOT_FROM_YAML, SETTINGS
+from runner.config.defaults import chosen
 from runner.errors import ConfigError
 
 MAX_BYTES = 100_000
@@ -44,9 +45,12 @@ class Source:
     prefix: str = ""
     own: bool = False
     root: yaml.Node | None = field(init=False)
+    group: str = field(init=False)  # prefix, also where a file is a global one
+    header: bool = field(init=False)  # whether it says where its keys land
 
     def __post_init__(self) -> None:
         text = self._text()
+        self.group, self.header = self.prefix, text.startswith("# @package")
         try:
             self._check_form(text)
             self.root = yaml.compose(text, Loader=LOADER)
@@ -77,6 +81,24 @@ class Source:
                 return None
             key = key.removeprefix(self.prefix + ".")
         return _line(self.root, key.split("."))
+
+    def line_of_default(self, group: str, option: str) -> int | None:
+        """The line of the defaults list that chooses an option of a group."""
+        for key, value in _pairs(self.root):
+            for item in value.value if key.value == "defaults" else ():
+                for group_node, option_node in _pairs(item):
+                    path = str(group_node.value).split(" ")[-1].strip("/")
+                    below = f"{self.group}/{path}" if self.group else path
+                    if group in (path, below) and str(option_node.value) == option:
+                        return int(item.start_mark.line) + 1
+                if str(item.value) == option and group in ("", self.group):
+                    return int(item.start_mark.line) + 1
+        return None
+
+    @property
+    def is_experiment(self) -> bool:
+        """Whether it is the difference of an experiment from the defaults, not a whole configuration."""
+        return self.header or any(key.value == "defaults" for key, _ in _pairs(self.root))
 
     def _text(self) -> str:
         try:
@@ -142,8 +164,11 @@ class Source:
 
     def _problems_of_defaults(self, node: yaml.Node) -> Iterator[str]:
         for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            place = f"{self}:{item.start_mark.line + 1}: "
             if not _is_default(item) or item is node:
-                yield f"{self}:{item.start_mark.line + 1}: defaults: must be a list of `group: option`"
+                yield f"{place}defaults: must be a list of `group: option`"
+            elif self.group.split("/")[0] == "experiment" and (choice := _unforced(item)):
+                yield f"{place}a default is replaced by `- override /{choice}`"
         for _, scalar in _walk(node, "", set()):
             path = str(scalar.value).split(" ")[-1]
             place = f"{self}:{scalar.start_mark.line + 1}: {scalar.value}"
@@ -187,6 +212,19 @@ def _is_default(node: yaml.Node) -> bool:
 def _is_mergeable(node: yaml.Node) -> bool:
     merged = node.value if isinstance(node, yaml.SequenceNode) else [node]
     return all(isinstance(part, yaml.MappingNode) for part in merged)
+
+
+def _unforced(item: yaml.Node) -> str | None:
+    """`group: option` of a default that an entry of a defaults list chooses without override."""
+    if isinstance(item, yaml.MappingNode):
+        ((key, option),) = item.value
+        words, option = str(key.value).split(" "), str(option.value)
+    else:
+        group, _, option = str(item.value).partition("=")
+        words = [group.strip()]
+    group = words[-1].strip("/")
+    forced = "override" in words and words[-1].startswith("/")
+    return f"{group}: {option.strip()}" if option and group in chosen() and not forced else None
 
 
 def _is_scalar(node: yaml.Node) -> bool:

@@ -1,14 +1,48 @@
 """What is wrong with a configuration, in the terms of whoever wrote it."""
 
+import re
+from contextlib import suppress
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import ValidationError
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from runner.config.defaults import chosen
 from runner.config.schema import Config
 from runner.options.option import Option
 from runner.options.registry import ByName, fault_in, names_of
+
+MISSING = "is missing"
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+# What people coming from other programs call keys and options.
+KEYS = {
+    **dict.fromkeys(("learning_rate", "eta", "step_size"), "optimizer.lr"),
+    **dict.fromkeys(("weight_decay", "lambda", "lmbda", "wd", "l2_penalty"), "regularizer.l2"),
+    **dict.fromkeys(("drop", "dropout_rate", "p"), "regularizer.dropout"),
+    **dict.fromkeys(("bs", "batch", "batchsize", "batch_size"), "batch_size.size"),
+    **dict.fromkeys(("layers", "units", "hidden_sizes", "widths"), "architecture.hidden"),
+    **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs", "epoch"), "epochs"),
+    **dict.fromkeys(("model", "network", "net", "arch"), "architecture"),
+    **dict.fromkeys(("device", "accelerator", "gpu", "gpus"), "trainer"),
+    **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),
+    **dict.fromkeys(("initialization", "initialisation", "initializer"), "init"),
+    "dataset": "data",
+    "criterion": "loss",
+    "optim": "optimizer",
+    "random_seed": "seed",
+}
+OPTIONS = {
+    **dict.fromkeys(("mse", "squared_error", "l2_loss"), "mean_squared_error"),
+    **dict.fromkeys(("ce", "nll", "softmax", "log_loss"), "cross_entropy"),
+    **dict.fromkeys(("bce", "binary_cross_entropy"), "sigmoid_cross_entropy"),
+    **dict.fromkeys(("he", "kaiming"), "he_normal"),
+    **dict.fromkeys(("xavier", "glorot"), "glorot_normal"),
+    **dict.fromkeys(("cnn", "conv"), "convnet"),
+    **dict.fromkeys(("bn", "batchnorm"), "batch_norm"),
+    **dict.fromkeys(("cuda", "mps"), "gpu"),
+}
 
 
 def check(values: dict[str, Any]) -> Config | dict[str, str]:
@@ -37,8 +71,31 @@ def explained(
 
 def nearest(word: str, known: list[str]) -> str:
     """ "; did you mean 'x'?" where something close to `word` is known, else nothing."""
-    matches = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{matches[0]}'?" if matches else ""
+    folded = {name.lower(): name for name in known}
+    meant = word.lower()
+    meant = meant if meant in folded else OPTIONS.get(meant, meant)
+    matches = get_close_matches(meant, list(folded), n=1, cutoff=0.5)
+    matches += [name for name in folded if meant and name.startswith(meant)]
+    return f"; did you mean '{folded[matches[0]]}'?" if matches else ""
+
+
+def settings_that_take(group: str, text: str) -> list[str]:
+    """The keys of a group's default option, three at most, that could have this value; none for a word."""
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return []
+    if isinstance(value, str) or value is None or group not in chosen():
+        return []
+    found = []
+    default = option_of(Config.model_fields[group], chosen()[group])
+    for key, field in (default.model_fields if default else {}).items():
+        annotation = Annotated[field.annotation, field]  # type: ignore[name-defined]
+        checked: TypeAdapter[Any] = TypeAdapter(annotation, config=STRICT)
+        with suppress(ValidationError):
+            checked.validate_python(value)
+            found.append(f"{group}.{key}")
+    return found[:3]
 
 
 def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple[str, str]:
@@ -56,9 +113,26 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
     if mistake["type"] == "extra_forbidden" and key in ("plugin", "plugins"):
         return key, f"unknown key '{key}'; a plugin is named on the command line: --plugin"
     if mistake["type"] == "extra_forbidden":
+        if "=" in path[-1]:
+            return key, "a YAML file has key: value, not key=value"
+        if "." in path[-1]:
+            above, _, last = path[-1].rpartition(".")
+            return key, f"keys do not take dots here; {above}: {{{last}: {node}}}"
         return key, f"unknown key '{path[-1]}'{nearest_key(path, values, model)}"
+    if mistake["type"] == "missing" and path[0] == "study" and "question" not in values["study"]:
+        first = next(iter(values["study"]), None)
+        told = "there is no study here to change; seeds of a sweep are -m seed=0,1,2"
+        return ".".join(filter(None, ("study", first))), told
     if mistake["type"] == "missing":
-        return key, f"the key '{key}' is missing; {key}=... sets it"
+        option = above.get("name") if isinstance(above := _at(values, path[:-1]), dict) else None
+        hint = (
+            f"; `- override /{path[0]}: {option}` in the defaults list gives it a value"
+            if option
+            else f"; {key}=... sets it"
+        )
+        return key, f"the key '{key}' {MISSING}{hint}"
+    if hint := _shape(path, node):
+        return key, hint
     if mistake["type"] == "value_error":
         return key, str(mistake["ctx"]["error"])
     if mistake["type"] == "union_tag_invalid":
@@ -73,6 +147,13 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
             key,
             f"needs at least {mistake['ctx']['min_length']} items, found {mistake['input']!r}",
         )
+    if mistake["type"] == "string_pattern_mismatch" and key == "name":
+        return key, f"letters, digits and _ . = - make a name, found {mistake['input']!r}"
+    hint = ""
+    if mistake["type"] == "tuple_type" and isinstance(mistake["input"], (int, float)):
+        hint = f"; a list is written [{mistake['input']}]"
+    if mistake["type"] == "literal_error" and isinstance(mistake["input"], str):
+        hint = nearest(mistake["input"], re.findall(r"'([^']*)'", mistake["ctx"]["expected"]))
     message = (
         mistake["msg"]
         .replace("Input should be", "must be")
@@ -81,7 +162,41 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
         .replace("a valid tuple", "a list")
         .replace("a valid ", "a ")
     )
-    return key, f"{message}, found {mistake['input']!r}"
+    return key, f"{message}, found {mistake['input']!r}{hint}"
+
+
+def _shape(path: list[str], value: Any) -> str:
+    """How a value should be written that is a scalar where YAML wants a mapping or list, or the reverse."""
+    if len(path) == 1 and path[0] in chosen() and not isinstance(value, dict):
+        group, text = path[0], str(value)
+        if keys := settings_that_take(group, text):
+            return f"holds settings, found {value!r}; {group}: {{{keys[0].split('.')[-1]}: {text}}}"
+        return (
+            f"holds settings, found {value!r}; an option is chosen by `- override /{group}: {text}` in the"
+            " defaults list"
+        )
+    if path == ["seed"] and isinstance(value, list):
+        return f"a run has one seed, found {value!r}; -m seed={','.join(map(str, value))}, or a study's seeds"
+    if path[:2] == ["study", "arms"] and len(path) == 2 and not isinstance(value, dict):
+        return "each arm has a name; arms: {without: [regularizer=none], with: [regularizer=l2]}"
+    if path[:2] == ["study", "arms"] and len(path) == 3 and not isinstance(value, list):
+        return f"an arm is a list of overrides, found {value!r}; {path[2]}: [{_as_word(value)}]"
+    if path[:2] == ["study", "arms"] and len(path) == 4 and isinstance(value, dict):
+        return f"an override is a text, found {value!r}; {_as_word(value)}"
+    return ""
+
+
+def _as_word(value: Any) -> str:
+    """What should be an override, written as one."""
+    return (
+        ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+    )
+
+
+def _at(values: Any, path: list[str]) -> Any:
+    for part in path:
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def nearest_key(path: list[str], values: dict[str, Any], model: type[Option]) -> str:
@@ -91,9 +206,23 @@ def nearest_key(path: list[str], values: dict[str, Any], model: type[Option]) ->
     beside = [key.rsplit(".", 1)[-1] for key in known if key.split(".")[:-1] == above]
     if hint := nearest(word, beside):
         return hint
+    if KEYS.get(word) in known:
+        return f"; did you mean '{KEYS[word]}'?"
     leaves = {key.rsplit(".", 1)[-1]: key for key in known}
     matches = get_close_matches(word, list(leaves), n=1, cutoff=0.6)
+    if not matches and (others := _options_with(word, above, model)):
+        return f"; a setting of {others}"
     return f"; did you mean '{leaves[matches[0]]}'?" if matches else f". Known: {', '.join(beside)}"
+
+
+def _options_with(key: str, above: list[str], model: type[Option]) -> str:
+    """The options not chosen that have a key: `optimizer=momentum, nesterov`."""
+    for group, field in model.model_fields.items():
+        if above in ([], [group]):
+            having = [kind for kind in options_of(field).values() if key in kind.model_fields]
+            if names := [name for kind in dict.fromkeys(having) for name in names_of(kind)]:
+                return f"{group}={', '.join(names)}"
+    return ""
 
 
 def _known_keys(values: dict[str, Any], model: type[Option]) -> list[str]:
@@ -109,9 +238,15 @@ def _known_keys(values: dict[str, Any], model: type[Option]) -> list[str]:
 
 def option_of(field: FieldInfo, name: object) -> type[Option] | None:
     """The class of the options that a field takes: the one of that name where it takes several."""
+    options = options_of(field)
+    return next(iter(options.values())) if len(options) == 1 else options.get(str(name))
+
+
+def options_of(field: FieldInfo) -> dict[str, type[Option]]:
+    """The classes of the options that a field takes, by name; the one without a name as ""."""
     for marker in field.metadata:
         if isinstance(marker, ByName):
-            return marker.members().get(str(name))
+            return marker.members()
     kinds = [k for k in (*get_args(field.annotation), field.annotation) if isinstance(k, type)]
     options = [k for k in kinds if issubclass(k, Option)]
-    return next((k for k in options if len(options) == 1 or name in names_of(k)), None)
+    return {name: kind for kind in options for name in names_of(kind) or ("",)}

@@ -6,6 +6,7 @@ Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from runner.options.architectures import Architecture, Shape
@@ -30,8 +31,13 @@ class Metric:
     higher_is_better: bool = False
     percent: bool = False  # it is a share in [0, 1]
 
+    @property
+    def worst(self) -> float:
+        """What a run that diverged counts as."""
+        return -inf if self.higher_is_better else inf
+
     def shown(self, value: float | None) -> str:
-        if value is None:
+        if value is None or not isfinite(value):
             return "–"
         return f"{value:.2%}" if self.percent else f"{value:.4g}"
 

@@ -7,6 +7,7 @@ arms also differ in marker and dash. Text and axes take the page's own colour.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from io import StringIO
 from math import ceil
 from typing import Any
@@ -49,11 +50,12 @@ class Picture:
     name: str
     caption: str
     svg: str
+    folder: str = "figures"
 
     @property
     def path(self) -> str:
         """Where it is kept, from the folder of the report."""
-        return f"figures/{self.name}.svg"
+        return f"{self.folder}/{self.name}.svg"
 
 
 def empty_panels(count: int, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
@@ -123,4 +125,7 @@ def as_picture(name: str, caption: str, figure: Figure) -> Picture:
     # Names inside one picture must not meet those of another on the same page.
     svg = re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
     head, rest = svg.split(">", 1)
-    return Picture(name, caption, f'{head} role="img" aria-label="{caption}">{THEME}{rest}')
+    # Two panels side by side are not made smaller than can be read; a narrow page scrolls them.
+    wide = ' class="wide"' if figure.get_figwidth() > 1.5 * WIDTH else ""
+    svg = f'{head}{wide} role="img" aria-label="{escape(caption)}">{THEME}{rest}'
+    return Picture(name, caption, svg)

@@ -1,13 +1,15 @@
 """What the report of a study says, and the files that it is written to."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
 from runner.reporting import documents
 from runner.reporting.figures import pictures_of
-from runner.reporting.mean_curves import MEANS, write_mean_curves
-from runner.runs.files import make_folder, write_atomically
+from runner.reporting.mean_curves import write_mean_curves
+from runner.reporting.settings import facts_of
 from runner.runs.folder import FINISHED
 from runner.studies.evidence import Evidence
 from runner.studies.fairness import unfairness
@@ -28,13 +30,13 @@ def write_report(
         replicated: Those of its replication, in the same order; none if it was not replicated.
     """
     folder, study, arms = evidence.folder, evidence.study, evidence.arms
-    for name in ("figures", MEANS):
-        make_folder(folder / name)
-    pictures = pictures_of(evidence)
-    for picture in pictures:
-        write_atomically(folder / picture.path, picture.svg.encode())
+    pictures = [
+        replace(picture, folder=f"figures{evidence.suffix}") for picture in pictures_of(evidence)
+    ]
     keys = list(dict.fromkeys(key for arm in arms.values() for key in arm.settings))
-    again = (evidence.record.command, f"python -m runner.report {folder}")
+    runs = dict.fromkeys(run for arm in arms.values() for run in arm.all_runs)
+    place = folder / evidence.name if evidence.suffix else folder
+    again = (evidence.record.command, shlex.join(["python", "-m", "runner.report", str(place)]))
     text = documents.markdown(
         "study",
         study=study,
@@ -48,14 +50,13 @@ def write_report(
         arms=[_row(evidence, name, keys) for name in arms],
         cautions=list(cautions(evidence)),
         notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],
+        facts=facts_of([evidence.folder_of(run) for run in runs]),
         commands="\n".join([*again, f"tensorboard --logdir {folder}"]),
     )
-    write_atomically(folder / "report.md", text.encode())
-    by_path = {picture.path: picture.svg for picture in pictures}
-    html = documents.html(f"{folder.name}: {study.question}", text, by_path)
-    write_atomically(folder / "report.html", html.encode())
+    title = f"{folder.name}: {study.question}"
+    path = documents.write(folder, f"report{evidence.suffix}", title, text, pictures)
     write_mean_curves(evidence)
-    return folder / "report.html"
+    return path
 
 
 def _row(evidence: Evidence, name: str, keys: Sequence[str]) -> list[str]:

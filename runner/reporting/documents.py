@@ -15,6 +15,8 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from runner.foreign import for_html, for_markdown, for_markdown_code
+from runner.reporting.canvas import Picture
+from runner.runs.files import write_atomically
 
 MARKS = {"confirmed": "✔", "refuted": "✘", "undecided": "?"}
 
@@ -24,16 +26,35 @@ def markdown(template: str, **values: Any) -> str:
     return MARKDOWN.get_template(f"{template}.md.jinja").render(values)
 
 
-def html(title: str, text: str, pictures: Mapping[str, str]) -> str:
+def write(
+    folder: Path,
+    name: str,
+    title: str,
+    text: str,
+    pictures: Sequence[Picture],
+    sortable: bool = False,
+) -> Path:
+    """Writes <name>.md, <name>.html and the pictures; returns the second."""
+    for picture in pictures:
+        (folder / picture.path).parent.mkdir(exist_ok=True)
+        write_atomically(folder / picture.path, picture.svg.encode())
+    write_atomically(folder / f"{name}.md", text.encode())
+    page = html(title, text, {picture.path: picture.svg for picture in pictures}, sortable)
+    write_atomically(folder / f"{name}.html", page.encode())
+    return folder / f"{name}.html"
+
+
+def html(title: str, text: str, pictures: Mapping[str, str], sortable: bool = False) -> str:
     """A document of this module as one HTML file that loads nothing.
 
     Args:
         title: The window's.
         text: The document in Markdown.
         pictures: SVG by the path that the document gives; other images are left out.
+        sortable: A click on the heading of a column sorts a table by it.
     """
     body = Markup(PARSER.render(text, {"pictures": pictures}))
-    return HTML.get_template("page.html.jinja").render(title=title, body=body)
+    return HTML.get_template("page.html.jinja").render(title=title, body=body, sortable=sortable)
 
 
 def _environment(safe: Callable[[str], str]) -> Environment:

@@ -2,10 +2,12 @@
 
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from runner.runs.folder import RunFolder
 from runner.studies.evidence import Evidence
 from runner.studies.measuring import numbers_of
 
@@ -39,9 +41,14 @@ def metrics_of(evidence: Evidence, arm: str) -> list[str]:
 
 def mean_curve(evidence: Evidence, arm: str, metric: str) -> MeanCurve:
     """The mean of one metric over the seeds of an arm."""
+    return mean_of([evidence.run(arm, seed) for seed in evidence.arms[arm].runs], metric)
+
+
+def mean_of(folders: Iterable[RunFolder], metric: str) -> MeanCurve:
+    """The mean of one metric over runs."""
     found: dict[int, tuple[int, list[float]]] = {}
-    for seed in evidence.arms[arm].runs:
-        for line in numbers_of(evidence.run(arm, seed)).by_epoch:
+    for folder in folders:
+        for line in numbers_of(folder).by_epoch:
             value = line.get(metric)
             if value is not None:
                 found.setdefault(line["epoch"], (line["step"], []))[1].append(value)
@@ -62,9 +69,10 @@ def write_mean_curves(evidence: Evidence) -> None:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-    shutil.rmtree(evidence.folder / MEANS, ignore_errors=True)
+    means = evidence.folder / f"{MEANS}{evidence.suffix}"
+    shutil.rmtree(means, ignore_errors=True)
     for arm in evidence.arms:
-        writer = EventFileWriter(str(evidence.folder / MEANS / f"arm={arm}"))
+        writer = EventFileWriter(str(means / f"arm={arm}"))
         for metric in metrics_of(evidence, arm):
             line = mean_curve(evidence, arm, metric)
             for epoch, mean in zip(line.epochs, line.mean, strict=True):

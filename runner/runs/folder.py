@@ -253,9 +253,11 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
-        for pattern in ("events.out.tfevents.*", "*.png"):
-            for file in self.path.glob(pattern):
-                file.unlink()
+        for folder in (self.path, self.path / "train", self.path / "val"):
+            for events in folder.glob("events.out.tfevents.*"):
+                events.unlink()
+        for picture in self.path.glob("*.png"):
+            picture.unlink()
         self._write("metrics.jsonl", b"")
 
     # Lock and writing

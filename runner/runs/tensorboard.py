@@ -29,6 +29,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import Tensor
 
 from runner.foreign import for_markdown
+from runner.runs.split_curves import SplitCurves
 
 HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
 LIMITS = np.cumprod([1e-12, *[1.1] * 773])  # to 1e20, each a tenth larger, as in TensorFlow
@@ -55,6 +56,7 @@ class Curves:
     ) -> None:
         self.config = config
         self.writer = EventFileWriter(str(folder), flush_secs=5)
+        self.splits = SplitCurves(folder, resumed_after)
         if resumed_after is None:
             self._add(charts(metrics))
             text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
@@ -69,6 +71,7 @@ class Curves:
         for name, value in metrics.items():
             if value is not None:
                 self._add(Summary.Value(tag=name, simple_value=value), epoch)
+        self.splits.add_epoch(epoch, metrics)
 
     def add_histograms(self, epoch: int, histograms: Mapping[str, Tensor]) -> None:
         for name, values in histograms.items():
@@ -95,9 +98,10 @@ class Curves:
     def add_result(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         """The final metrics and the HParams entry that refers to them.
 
-        Without a summary of the whole experiment TensorBoard finds settings and metrics in all the runs.
+        Which settings and metrics are shown is said by runner.runs.hparams.
         """
         self.add_epoch(epoch, metrics)
+        self.splits.flush()
         start = SessionStartInfo()
         for key, value in flat({k: v for k, v in self.config.items() if k != "trainer"}):
             match value:
@@ -120,6 +124,7 @@ class Curves:
     def flush(self) -> None:
         """Nothing added so far is lost when the process is killed."""
         self.writer.flush()
+        self.splits.flush()
 
     def close(self) -> None:
         self.writer.flush()

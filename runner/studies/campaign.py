@@ -4,7 +4,6 @@ Each stage is a sweep of runs, and finished runs are found again: the grid of `t
 or seeds, the random draws of `refine`, and the chosen values of every arm with every seed.
 """
 
-import shlex
 from collections.abc import Callable, Sequence
 
 from runner.command.request import Request
@@ -16,7 +15,7 @@ from runner.runs.folder import OUTPUTS
 from runner.runs.job import Job
 from runner.studies.combinations import Combination, StudyRuns, Wanted, differing
 from runner.studies.evidence import Evidence
-from runner.studies.record import Arm, Point, Record
+from runner.studies.record import Arm, Point, Record, name_for
 from runner.studies.tuning import EXTENSIONS, Tuning, combinations, corners, grid
 
 Train = Callable[[list[Job]], object]
@@ -42,6 +41,7 @@ class Campaign:
         self.runs = StudyRuns(request, self.study)
         self.folder = OUTPUTS / config.name
         self.trained: set[str] = set()  # hashes; what resume=false has trained afresh already
+        self.stage = ""  # what is being trained for
         if problems := list(dict.fromkeys(self._problems(config))):
             raise ConfigError(problems)
         self.tuning = Tuning(self.study, self.folder, self._is_valid)
@@ -51,6 +51,33 @@ class Campaign:
         """One run of every arm, as it is before tuning."""
         seed = self.study.seed_list[0]
         return [self.runs.job(Wanted(arm, {}, seed)).config for arm in self.study.arms]
+
+    @property
+    def tuned(self) -> int:
+        """How many runs choose values, without those beyond the borders."""
+        study = self.study
+        tried = sum(len(grid(study, arm)) for arm in study.arms)
+        drawn = len(study.refine.of) * study.refine.draws if study.refine else 0
+        return (tried + drawn) * len(study.tuning_seeds)
+
+    @property
+    def plan(self) -> str:
+        """What will be trained: 2 arms × 3 optimizer.lr, then 5 seeds: 16 runs."""
+        study, arms = self.study, len(self.study.arms)
+        seeds = len(study.seed_list)
+        steps = [f"{arms} arm{'s' * (arms > 1)}"]
+        sizes = {len(grid(study, arm)) for arm in study.arms}
+        if len(sizes) == 1:
+            steps[0] += "".join(f" × {len(values)} {key}" for key, values in study.tune.items())
+        elif study.tune:
+            steps[0] += f", {sum(len(grid(study, arm)) for arm in study.arms)} tries"
+        if study.refine:
+            steps.append(f"{study.refine.draws} draws for {', '.join(study.refine.of)}")
+        told = f"{seeds} seed{'s' * (seeds > 1)}"
+        told += "".join(f" × {len(values)} {key}" for key, values in study.sweep.items())
+        plan = ", then ".join([*steps, told]) if self.tuned else f"{steps[0]} × {told}"
+        judged = arms * seeds * len(combinations(study.sweep))
+        return f"{plan}: {self.tuned + judged} runs"
 
     def _problems(self, config: Config) -> list[str]:
         """All mistakes of all arms, told before anything is trained."""
@@ -108,14 +135,17 @@ class Campaign:
             for arm, values in chosen.items()
             for point in points
         ]
+        self.stage = "seeds"
         jobs = {run.key: job for run, job in zip(runs, self._train(train, runs), strict=True)}
         record = self._recorded(chosen, jobs)
-        record.write(self.folder)
-        return Evidence(self.folder, record)
+        name = name_for(self.folder, record.command, self.request.plain)
+        record.write(self.folder, name)
+        return Evidence(self.folder, record, name)
 
     def _try(self, train: Train, stage: str, wanted: Sequence[tuple[str, Combination]]) -> None:
         """Trains combinations of values with the tuning seeds and keeps them as candidates."""
         seeds = self.study.tuning_seeds
+        self.stage = stage
         runs = [Wanted(arm, values, seed) for arm, values in wanted for seed in seeds]
         names = [job.folder.name for job in self._train(train, runs)]
         for number, (arm, values) in enumerate(wanted):
@@ -157,5 +187,4 @@ class Campaign:
                 swept=[Point(values=point, runs=runs_of(arm, point)) for point in swept],
                 failure=self.tuning.failure(arm),
             )
-        command = f"python -m runner {shlex.join(self.request.words)}"
-        return Record(command=command, study=study, arms=arms)
+        return Record(command=self.request.command, study=study, arms=arms)

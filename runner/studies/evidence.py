@@ -21,13 +21,19 @@ class Evidence:
 
     folder: Path
     record: Record
+    name: str = RECORD  # of the record's file
 
     @classmethod
     def read(cls, folder: Path, name: str = RECORD) -> "Evidence":
         """Raises:
         DataError: No study has been run in that folder, or its record is damaged.
         """
-        return cls(folder, Record.read(folder, name))
+        return cls(folder, Record.read(folder, name), name)
+
+    @property
+    def suffix(self) -> str:
+        """What the names of the files of its report end in: "", or that of a trial with other settings."""
+        return self.name.removesuffix(".json").removeprefix("study")
 
     @property
     def study(self) -> Study:

@@ -5,6 +5,7 @@ replication.json is the same of a replication: the study with fresh seeds.
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -142,6 +143,23 @@ class Record(Option):
                 if not (home / run).resolve().is_relative_to(home):
                     raise DataError(f"{path}: the run {run} is a link that leaves the folder")
         return record
+
+
+def name_for(folder: Path, command: str, plain: bool = False) -> str:
+    """The file of the record of a command: a trial with other settings replaces no record of another command.
+
+    Args:
+        folder: outputs/<name>.
+        command: The command line.
+        plain: It runs the experiment just as its file has it, which is always study.json.
+    """
+    if plain or not (folder / RECORD).exists():
+        return RECORD
+    try:
+        same = Record.read(folder).command == command
+    except DataError:  # damaged: written anew
+        same = True
+    return RECORD if same else f"study-{sha256(command.encode()).hexdigest()[:8]}.json"
 
 
 def first_mistake(error: ValidationError) -> str:

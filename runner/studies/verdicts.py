@@ -207,7 +207,7 @@ def _numbers(measure: Measure, finding: Finding) -> str:
     relation = comparison.relation
     left = _side(measure, comparison.left, finding.left)
     right = _side(measure, comparison.right, finding.right)
-    sides = f"{left} {relation} {right}"
+    sides = f"{left}{'' if agrees(finding) else ', expected'} {relation} {right}"
     if relation == REPLICATES:
         sides = f"{left} {relation}({right})"
     if finding.missing:
@@ -242,6 +242,13 @@ def _side(measure: Measure, side: Side, average: Average) -> str:
         f" ({lost} of {average.count} {formatted(measure, inf)})" if lost and average.finite else ""
     )
     return f"{side}{' =' if len(side.terms) > 1 else ''} {mean}{why}"
+
+
+def agrees(finding: Finding) -> bool:
+    """Whether the means of the two sides are as expected, however sure that is."""
+    left, right = finding.left.mean, finding.right.mean
+    as_compared = {"<": left < right, ">": left > right}
+    return as_compared.get(finding.comparison.relation, finding.test.supports)
 
 
 def count(verdicts: Sequence[Verdict]) -> dict[str, int]:

@@ -25,8 +25,9 @@ from runner.training.module import RunsModule
 from runner.training.objective import Penalty
 from runner.training.run import Run, tensors_of
 
-# Of Lightning's advice, what does not apply: batches are slices of tensors in memory.
+# Of Lightning's advice, what does not apply: batches are slices of tensors in memory, and no run is a Slurm task.
 warnings.filterwarnings("ignore", module="pytorch_lightning")
+warnings.filterwarnings("ignore", message="The `srun` command", module="lightning_fabric")
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 

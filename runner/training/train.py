@@ -263,7 +263,7 @@ def fit(
         f"{len(runs)} runs" if len(runs) > 1 else next(iter(of_run.values())).folder.path.name[:40]
     )
     begun = min(record.epoch for record in of_run.values())
-    with closing(Bar(bars, label, first.epochs, begun, first.trainer.progress)) as bar:
+    with closing(Bar(bars, label, len(runs), first.epochs, begun, first.trainer.progress)) as bar:
         while of_run:
             for run, record in of_run.items():
                 if record.checkpoint:

@@ -60,7 +60,7 @@ def real_epoch(config: Config, folder: Path) -> float:
     folder.mkdir(exist_ok=True)
     record, run, stopwatch = RunRecord(config, RunFolder(folder)), build_run(config), Stopwatch()
     with closing(record), Bars() as bars:
-        bar = Bar(bars, "", 1, 0, False)
+        bar = Bar(bars, "", 1, 1, 0, False)
         recorder = RecorderCallback(Recorder({run: record}), bar, Event())
         trainer = lightning_trainer(config, 1, [recorder, stopwatch])
         precision = trainer.precision_plugin.forward_context

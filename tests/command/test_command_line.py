@@ -148,7 +148,10 @@ EXPERIMENTS = [
     ("# @package _global_\nhydra:\n  callbacks:\n    x: {_target_: a.b}\n", "hydra.callbacks"),
     ("# @package _global_\nhydra:\n  output_subdir: /tmp\n", "hydra.output_subdir"),
     ("# @package _global_\noptimizer:\n  _target_: os.system\n", ":3: optimizer._target_"),
-    ("# @package _global_\ndefaults:\n  - override /optimizer: adm\n", "optimizer/adm"),
+    (
+        "# @package _global_\ndefaults:\n  - override /optimizer: adm\n",
+        ":3: unknown optimizer 'adm'",
+    ),
 ]
 
 

@@ -8,10 +8,11 @@ import torch
 from conftest import Command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from runner.interrupts import Interrupted
 from runner.runs.folder import RunFolder
+from runner.runs.hparams import NAME
 from runner.runs.writer import RunRecord
 
 TINY = ["data.train_size=64", "trainer.progress=false", "epochs=3"]
@@ -103,3 +104,49 @@ def test_a_resumed_run_has_every_epoch_once(
     assert [point.step for point in accumulator.Scalars("val/loss")] == [0, 1, 2, 3]
     assert [line["epoch"] for line in folder.metrics()] == [0, 1, 2, 3]
     assert torch.tensor([p.value for p in accumulator.Scalars("val/loss")]).isfinite().all()
+
+
+def test_train_and_val_share_the_charts_that_come_first(command: Command, tmp_path: Path) -> None:
+    """One chart is one tag, and each folder of events has a colour of its own."""
+    command(*TINY)
+    folder, _ = events(tmp_path)
+    for split in ("train", "val"):
+        accumulator = EventAccumulator(str(folder.path / split)).Reload()
+        assert accumulator.Tags()["scalars"] == ["loss", "accuracy"]
+        for metric in ("loss", "accuracy"):
+            curve = [(point.step, point.value) for point in accumulator.Scalars(metric)]
+            wanted = [(e["epoch"], e[f"{split}/{metric}"]) for e in folder.metrics()]
+            assert curve == [(epoch, pytest.approx(value)) for epoch, value in wanted]
+    command("resume=false", *TINY)  # the earlier curves are gone
+    accumulator = EventAccumulator(str(folder.path / "val")).Reload()
+    assert [point.step for point in accumulator.Scalars("loss")] == [0, 1, 2, 3]
+
+
+def overview(folder: Path) -> dict[str, int]:
+    """The settings that the HParams tab shows, with their types; and the metrics that it selects."""
+    accumulator = EventAccumulator(str(folder)).Reload()
+    found = session(accumulator, "_hparams_/experiment").experiment
+    metrics = [info.name.tag for info in found.metric_infos]
+    assert metrics == ["val/accuracy", "test/accuracy", "val/loss", "test/loss"]
+    return {info.name: info.type for info in found.hparam_infos}
+
+
+def test_hparams_shows_what_varies_in_any_sweep(command: Command, tmp_path: Path) -> None:
+    number, text = api_pb2.DATA_TYPE_FLOAT64, api_pb2.DATA_TYPE_STRING
+    assert (
+        command("-m", "name=a", "optimizer=sgd,adam", "seed=0,1", *TINY[:2], "epochs=1").code == 0
+    )
+    swept = {"seed": number, "optimizer.name": text}
+    # η is not the same with both, but was not swept: each has its own default.
+    assert overview(tmp_path / "outputs" / "a") == overview(tmp_path / "outputs") == swept
+    assert (
+        command(
+            "-m", "name=b", "loss=quadratic", "init.bias=zeros,normal", *TINY[:2], "epochs=1"
+        ).code
+        == 0
+    )
+    assert set(overview(tmp_path / "outputs" / "b")) == {"init.bias"}
+    assert set(overview(tmp_path / "outputs")) == {*swept, "init.bias"}
+    (tmp_path / "outputs" / "a" / NAME).write_bytes(b"\x10damaged")
+    assert command("-m", "name=a", "seed=2,3", *TINY[:2], "epochs=1").code == 0
+    assert overview(tmp_path / "outputs" / "a") == {"seed": number}

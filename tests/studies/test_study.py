@@ -273,3 +273,11 @@ def test_a_seed_draws_the_split_where_the_study_says_so(study):
     assert labels["a"] == labels["b"]  # arms are paired: same seed, same split
     assert labels["a"] != found.run("a", 1).predictions()[1].tolist()
     assert "other test examples" not in ended.out
+
+
+def test_the_plan_is_told_at_once(study):
+    arms, rest = "{a: [], b: [regularizer=l2]}", "  tune: {optimizer.lr: [0.1, 0.2, 0.4]}"
+    ended = study(arms=arms, rest=rest, seeds="5", epochs=1)
+    assert ended.out.splitlines()[0] == "2 arms × 3 optimizer.lr, then 5 seeds: 16 runs"
+    ended = study(arms="{a: [], b: []}", seeds="2", epochs=1)
+    assert ended.out.splitlines()[0] == "2 arms × 2 seeds: 4 runs"

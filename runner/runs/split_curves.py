@@ -1,0 +1,53 @@
+"""A run's curves of the training and of the validation split, once more as TensorBoard draws them in one chart.
+
+One chart is one tag, and a colour is a folder of events: so train/loss is also `loss` of the folder train/, and
+val/loss that of val/. The charts without a slash in their name come first.
+"""
+
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+SPLITS = ("train", "val")
+
+
+class SplitCurves:
+    """Writes <run>/train/ and <run>/val/, a few times in a run: no file stays open.
+
+    Args:
+        folder: The run folder.
+        resumed_after: As for `runner.runs.tensorboard.Curves`.
+    """
+
+    def __init__(self, folder: Path, resumed_after: int | None) -> None:
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self.paths = {split: folder / split / name for split in SPLITS}
+        first = [Event(wall_time=time.time(), file_version="brain.Event:2")]
+        if resumed_after is not None:
+            begun = SessionLog(status=SessionLog.START)
+            first.append(Event(wall_time=time.time(), step=resumed_after + 1, session_log=begun))
+        self.waiting = {split: list(first) for split in SPLITS}
+
+    def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        for name, value in metrics.items():
+            split, _, metric = name.partition("/")
+            if split in SPLITS and value is not None:
+                summary = Summary(value=[Summary.Value(tag=metric, simple_value=value)])
+                event = Event(wall_time=time.time(), step=epoch, summary=summary)
+                self.waiting[split].append(event)
+
+    def flush(self) -> None:
+        """Writes what was added so far."""
+        for split, path in self.paths.items():
+            path.parent.mkdir(exist_ok=True)
+            with path.open("ab") as file:
+                writer = RecordWriter(file)
+                for event in self.waiting[split]:
+                    writer.write(event.SerializeToString())
+                writer.flush()
+            self.waiting[split].clear()
