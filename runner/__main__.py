@@ -88,6 +88,7 @@ def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
+    folders = [RunFolder(job.folder) for job in request.jobs]  # checked where they exist
     if len(request.jobs) > 1:
         terminal.tell(terminal.plan_of(request.jobs))
     try:
@@ -95,7 +96,6 @@ def train_and_tell(request: Request) -> int:
     except Stopped:
         terminal.tell_sweep(request.jobs, already=0)
         raise
-    folders = [RunFolder(job.folder) for job in request.jobs]
     if request.multirun:
         keep_command(folders[0].path.parent, request.command)
         already = len(request.jobs) - len(pending.jobs)
@@ -112,8 +112,7 @@ def carry_out(request: Request) -> int:
 
     campaign = Campaign(request)
     terminal.tell(campaign.plan)
-    planned = campaign.tuned + len(campaign.study.arms) * len(campaign.study.seed_list)
-    with whole(planned, request.jobs[0].config.trainer.progress):
+    with whole(campaign.planned, request.jobs[0].config.trainer.progress):
         evidence = campaign.carry_out(
             lambda jobs: train_pending(
                 jobs, request, True, campaign.study.measures_time, campaign.configs, campaign.stage

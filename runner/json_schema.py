@@ -19,8 +19,19 @@ from runner.command.compose import composing
 from runner.command.flags import folders_of
 from runner.command.permitted import LAUNCHERS
 from runner.command.plugins import plugins
-from runner.config.claims import LAYER, RANGE, RESULTS, TARGETS, learning, tested
+from runner.config.claims import (
+    BEST,
+    LARGEST,
+    LAYER,
+    RANGE,
+    RESULTS,
+    SMALLEST,
+    TARGETS,
+    learning,
+    tested,
+)
 from runner.config.defaults import default
+from runner.config.expectations import REPLICATES
 from runner.config.schema import Config
 from runner.config.study import RESERVED
 from runner.errors import MISTAKES
@@ -155,29 +166,41 @@ def _patch_study(
     (words,) = study["arms"]["patternProperties"].values()
     words["items"]["pattern"] = override
     tuned = {"pattern": f"^{settings}$"}
-    study["tune"]["propertyNames"] = tuned
+    for swept in ("tune", "sweep"):
+        study[swept]["propertyNames"] = tuned
     definitions["Refine"]["properties"]["ranges"]["propertyNames"] = tuned
     for text in (study["tune_by"], claim["measure"]):
-        text["pattern"] = _measure()
+        text["pattern"] = _measure(allowed)
     claim["expect"]["pattern"] = _expectation()
 
 
-def _measure() -> str:
-    """A regular expression for the grammar of measures in runner.config.claims."""
+def _measure(keys: Iterable[str]) -> str:
+    """A regular expression for the grammar of measures in runner.config.claims.
+
+    Args:
+        keys: Settings that a study may sweep.
+    """
+    key = _one_of(map(re.escape, keys))
     metrics = map(re.escape, (*learning(), "lr", *tested(), *RESULTS))
     metric = _one_of([*metrics, rf"{_one_of(LAYER)}/[1-9]\d*"])
-    at = rf"{metric}( ?@ ?\d+)?"
+    at = rf"{metric}( ?@ ?(\d+|last))?"
     reached = rf"{_one_of(TARGETS)} ?\( ?{metric} ?[<>]= ?{NUMBER} ?\)"
     quantity = _one_of([at, rf"{RANGE} ?\( ?{at} ?\)", reached])
-    return rf"^\s*{quantity}(( / | ?- ?){quantity})?\s*$"
+    where = rf"{_one_of([LARGEST, SMALLEST])} ?\( ?{key} where {quantity} ?[<>]= ?{NUMBER} ?\)"
+    best = rf"{BEST} ?\( ?{_one_of([f'{quantity}( by {quantity})?', f'{key} by {quantity}'])} ?\)"
+    of_a_run = f"{quantity}(( / | ?- ?){quantity})?"
+    return rf"^\s*{_one_of([of_a_run, where, best])}\s*$"
 
 
 def _expectation() -> str:
-    """A regular expression for the grammar of expectations in runner.config.claims."""
+    """A regular expression for the grammar of expectations in runner.config.expectations."""
     name = r"[A-Za-z]\w*"
     arm = rf"({NUMBER} ?\* ?)?{_one_of([name, rf'members ?[(] ?{name} ?[)]'])}"
-    side = _one_of([arm, NUMBER])
-    return rf"^\s*{side}(\s*[<>~]\s*{side})+\s*$"
+    term = _one_of([arm, NUMBER])
+    side = rf"(- ?)?{term}( ?[+-] ?{term})*"
+    replicates = rf"{side} {REPLICATES} ?\( ?{NUMBER}( of \d+)? ?\)"
+    chain = rf"{side}(\s*[<>~]\s*{side})+"
+    return rf"^\s*{_one_of([chain, replicates])}\s*$"
 
 
 def _one_of(patterns: Iterable[str]) -> str:

@@ -67,12 +67,13 @@ def tell_sweep(sweep: Sweep) -> int:
 def tell_verdicts(evidence: Evidence) -> None:
     """Prints the verdicts on a study's claims and writes the report beside its runs."""
     verdicts = judge(evidence)
-    again = read_replication(evidence.folder)
+    is_trial = bool(evidence.suffix)  # what was replicated is the study itself
+    again = None if is_trial else read_replication(evidence.folder)
     out.print(f"\n{evidence.study.question}")
     out.print(_table(verdicts))
     for caution in cautions(evidence):
         out.print(f"Note: {caution}")
-    if not again and (evidence.folder / REPLICATION).exists():
+    if not is_trial and not again and (evidence.folder / REPLICATION).exists():
         out.print(f"Note: {REPLICATION} is left out: it is of what this study was before")
     replicated = judge(again) if again else []
     if again:

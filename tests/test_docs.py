@@ -52,4 +52,6 @@ def test_what_pytest_is_to_run_is_there() -> None:
 def test_the_readme_is_short_and_begins_with_what_is_installed() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.count("\n") < 150
-    assert re.search(r"^python3 -m venv .*-m pytest$", text, re.MULTILINE)  # what .ci/run runs
+    assert re.search(
+        r"^python3 -m venv .*-m pytest -n 2 --dist worksteal$", text, re.MULTILINE
+    )  # what .ci/run runs

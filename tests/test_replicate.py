@@ -79,7 +79,10 @@ def test_a_replication_of_what_the_study_was_before_is_left_out(
     studied: Command, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert replicate.main([str(FOLDER), "--seeds", "2", BASIC]) == 0
-    ended = studied("--config-dir", "conf", "+experiment=s", BASIC, "study.seeds=4")
+    trial = studied("--config-dir", "conf", "+experiment=s", BASIC, "study.seeds=4")
+    assert trial.code == 0 and REPLICATION not in trial.out and "Replicated" not in trial.out
+    Path("conf/experiment/s.yaml").write_text(STUDY.replace("epochs: 8", "epochs: 9"))
+    ended = studied("--config-dir", "conf", "+experiment=s", BASIC)
     assert ended.code == 0
     assert "replication.json is left out" in ended.out and "Replicated" not in ended.out
     # Forged or damaged, it is told.

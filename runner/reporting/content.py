@@ -8,8 +8,9 @@ from pathlib import Path
 
 from runner.reporting import documents
 from runner.reporting.figures import pictures_of
-from runner.reporting.mean_curves import write_mean_curves
+from runner.reporting.mean_curves import MEANS, write_mean_curves
 from runner.reporting.settings import facts_of
+from runner.runs.files import make_folder
 from runner.runs.folder import FINISHED
 from runner.studies.evidence import Evidence
 from runner.studies.fairness import unfairness
@@ -30,6 +31,7 @@ def write_report(
         replicated: Those of its replication, in the same order; none if it was not replicated.
     """
     folder, study, arms = evidence.folder, evidence.study, evidence.arms
+    make_folder(folder / f"{MEANS}{evidence.suffix}")  # before anything is written
     pictures = [
         replace(picture, folder=f"figures{evidence.suffix}") for picture in pictures_of(evidence)
     ]

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from runner.foreign import for_html, for_markdown, for_markdown_code
 from runner.reporting.canvas import Picture
-from runner.runs.files import write_atomically
+from runner.runs.files import make_folder, write_atomically
 
 MARKS = {"confirmed": "✔", "refuted": "✘", "undecided": "?"}
 
@@ -36,7 +36,7 @@ def write(
 ) -> Path:
     """Writes <name>.md, <name>.html and the pictures; returns the second."""
     for picture in pictures:
-        (folder / picture.path).parent.mkdir(exist_ok=True)
+        make_folder((folder / picture.path).parent)
         write_atomically(folder / picture.path, picture.svg.encode())
     write_atomically(folder / f"{name}.md", text.encode())
     page = html(title, text, {picture.path: picture.svg for picture in pictures}, sortable)

@@ -61,6 +61,13 @@ class Campaign:
         return (tried + drawn) * len(study.tuning_seeds)
 
     @property
+    def planned(self) -> int:
+        """How many runs there will be, without those beyond the borders."""
+        study = self.study
+        points = len(combinations(study.sweep))
+        return self.tuned + len(study.arms) * len(study.seed_list) * points
+
+    @property
     def plan(self) -> str:
         """What will be trained: 2 arms × 3 optimizer.lr, then 5 seeds: 16 runs."""
         study, arms = self.study, len(self.study.arms)
@@ -76,8 +83,7 @@ class Campaign:
         told = f"{seeds} seed{'s' * (seeds > 1)}"
         told += "".join(f" × {len(values)} {key}" for key, values in study.sweep.items())
         plan = ", then ".join([*steps, told]) if self.tuned else f"{steps[0]} × {told}"
-        judged = arms * seeds * len(combinations(study.sweep))
-        return f"{plan}: {self.tuned + judged} runs"
+        return f"{plan}: {self.planned} runs"
 
     def _problems(self, config: Config) -> list[str]:
         """All mistakes of all arms, told before anything is trained."""

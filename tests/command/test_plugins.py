@@ -163,7 +163,7 @@ def test_a_yaml_file_of_its_name_gives_its_defaults(command: Command, lion: Path
 def test_a_run_records_it_and_is_found_again_only_with_it(command: Command, lion: Path) -> None:
     code, _, err = command("--plugin", "lion", *CHOSEN, *TINY)
     assert (code, err) == (0, "")
-    (folder,) = (lion.parent / "outputs" / "runs").iterdir()
+    (folder,) = (lion.parent / "outputs" / "runs").glob("*-*")
     saved = str(folder / "config.yaml")
     source = yaml.safe_load((folder / "config.yaml").read_text())["plugins"]["optimizer"]
     result = RunFolder(folder).result
@@ -181,7 +181,7 @@ def test_a_run_records_it_and_is_found_again_only_with_it(command: Command, lion
     lion.write_text(LION.replace("beta2: Fraction = 0.99", "beta2: Fraction = 0.98"))
     changed = command("--plugin", "lion", saved)
     assert changed.code == 0 and "lion.py has changed since this run" in changed.err
-    assert len(list(folder.parent.iterdir())) == 2
+    assert len(list(folder.parent.glob("*-*"))) == 2
     assert "beta2: 0.98" in command("--plugin", "lion", *CHOSEN, "--cfg", "job").out
 
 

@@ -30,8 +30,8 @@ def test_which_way_is_better_is_said_by_the_tasks() -> None:
     better = {"val/accuracy": True, "test/error": False, "val/loss": False, "val/psnr": True,
               "test/rmse": False, "test/r2": True, "updates_per_second": True}  # fmt: skip
     for text, higher in better.items():
-        assert parse_measure(text).higher_is_better == higher
-    assert not parse_measure("epochs_to(val/psnr >= 20)").higher_is_better
+        assert parse_measure(text).direction == (1 if higher else -1)
+    assert parse_measure("epochs_to(val/psnr >= 20)").direction == -1
 
 
 def test_a_slash_with_spaces_is_a_ratio() -> None:

@@ -47,7 +47,7 @@ def write_predictions(path: Path, wrong: Sequence[int], n: int) -> None:
     right = np.ones(n, dtype=np.int64)
     right[list(wrong)] = 0
     RunFolder(path).write_predictions(
-        np.eye(2, dtype=np.float32)[right], np.ones(n, dtype=np.int64)
+        {"probabilities": np.eye(2, dtype=np.float32)[right], "labels": np.ones(n, dtype=np.int64)}
     )
 
 

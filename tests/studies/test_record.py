@@ -179,7 +179,7 @@ def test_a_run_that_is_a_link_out_of_the_folder_is_not_followed(folder: Path) ->
 def test_what_is_no_file_is_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / RECORD)
     assert report.main([str(tmp_path)]) == 2
-    assert "no study has been run here" in capsys.readouterr().err
+    assert "no study and no runs here" in capsys.readouterr().err
 
 
 def test_a_verdict_without_some_runs_says_so(
