@@ -154,10 +154,10 @@ class RunRecord:
         reason = f"the loss or the weights are not finite at step {step}"
         self.folder.write_status("diverged", step=step, reason=reason)
 
-    def pruned(self) -> None:
+    def pruned(self, reason: str) -> None:
         """The run is given up: asked for again, it goes on from here."""
         self.save()
-        self.folder.write_status("pruned", epoch=self.epoch)
+        self.folder.write_status("pruned", epoch=self.epoch, reason=reason)
 
     def close(self) -> None:
         self.curves.close()

@@ -13,7 +13,7 @@ Member = TypeVar("Member")
 Assignment = tuple[Config, Path]  # a run and its folder
 
 # What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
-OWN = ("name", "resume", "study", "seed", "select", "init", "diagnostics")
+OWN = ("name", "resume", "study", "search", "seed", "select", "init", "diagnostics")
 OWN_REGULARIZER = ("l1", "l2", "dropout", "dropout_input", "max_norm")
 OWN_TRAINER = ("checkpoint_seconds", "progress")
 
@@ -84,10 +84,14 @@ def former_pieces(assignments: dict[int, Assignment], max_width: int) -> list[Pi
 
 
 def evenly(members: Sequence[Member], width: int) -> Iterator[list[Member]]:
-    """The members in as few pieces of at most `width` as possible, of nearly equal sizes."""
-    count = -(-len(members) // width)
-    for i in range(count):
-        yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
+    """The members in as few pieces of at most `width` as possible, of nearly equal sizes.
+
+    The larger ones come first: without the first piece, the others come out as before.
+    """
+    for count in range(-(-len(members) // width), 0, -1):
+        size = -(-len(members) // count)
+        yield list(members[:size])
+        members = members[size:]
 
 
 def counted(runs: Sized) -> str:
