@@ -74,6 +74,8 @@ def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
+    if request.jobs[0].config.search:
+        return search(request)
     try:
         pending = train_pending(request.jobs, request, sweep=request.multirun)
     except Stopped:
@@ -104,6 +106,23 @@ def carry_out(request: Request) -> int:
 
     report.tell_verdicts(evidence)
     return SOME_FAILED if evidence.failed else 0
+
+
+def search(request: Request) -> int:
+    """Trains a search's trials rung by rung and reports which are best."""
+    from runner.search.campaign import Campaign
+
+    campaign = Campaign(request)
+    campaign.carry_out(
+        lambda jobs, rung: train_pending(
+            jobs, request, True, all_configs=campaign.configs, rung=rung
+        )
+    )
+
+    from runner.search.__main__ import tell_search  # imports matplotlib
+
+    found = tell_search(campaign.folder)
+    return SOME_FAILED if campaign.failed or not found else 0
 
 
 if __name__ == "__main__":

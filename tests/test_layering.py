@@ -15,7 +15,7 @@ import pytest
 RUNNER = Path(__file__).parents[1] / "runner"
 COMMANDS = "commands"  # the modules at the top of runner/
 FLOORS = (
-    COMMANDS, "reporting", "studies", "command", "launch", "training", "runs", "config", "data", "options",
+    COMMANDS, "reporting", "studies", "search", "command", "launch", "training", "runs", "config", "data", "options",
 )  # fmt: skip
 SHARED = ("runner", "runner.errors", "runner.foreign", "runner.interrupts", "runner.randomness")
 FOLDERS = [path.parent for path in RUNNER.rglob("__init__.py") if path.parent != RUNNER]
@@ -59,6 +59,8 @@ def imports(module: str, code: Sources, carried_out: bool) -> Iterator[str]:
 
 def floor(module: str) -> str:
     _, *parts = module.split(".")
+    if parts[-1] == "__main__":
+        return COMMANDS
     return parts[0] if len(parts) > 1 or (RUNNER / parts[0]).is_dir() else COMMANDS
 
 

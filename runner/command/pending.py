@@ -18,6 +18,7 @@ from runner.launch.basic import Basic
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import POLL_SECONDS, owner_of
+from runner.runs.rung import Rung
 
 
 def train_pending(
@@ -26,6 +27,7 @@ def train_pending(
     sweep: bool,
     alone: bool = False,
     all_configs: Sequence[Config] = (),
+    rung: Rung | None = None,
 ) -> "Pending":
     """Trains those jobs that are not finished yet, and returns them.
 
@@ -35,13 +37,14 @@ def train_pending(
         sweep: Whether a run that fails stops no other, and one that another process trains is waited for.
         alone: One run after the other, because their seconds are compared.
         all_configs: What is to be trained later; its mistakes are reported now.
+        rung: Where the runs stop for now; then only those that fail are told of.
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
         Stopped: A run of a sweep failed, with fail_fast.
     """
-    unfinished = [job for job in jobs if not (job.config.resume and finished(job))]
-    pending = Pending(unfinished, request, sweep, alone)
+    unfinished = [job for job in jobs if not (job.config.resume and finished(job, rung))]
+    pending = Pending(unfinished, request, sweep, alone, rung)
     if unfinished:
         import_torch()
         from runner.training.build import prepare
@@ -59,16 +62,24 @@ class Pending:
 
     Args:
         jobs: The runs.
-        request, sweep, alone: As for `train_pending`.
+        request, sweep, alone, rung: As for `train_pending`.
 
     Attributes:
         refused: Why a run could not begin, by its folder.
     """
 
-    def __init__(self, jobs: Sequence[Job], request: Request, sweep: bool, alone: bool) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        request: Request,
+        sweep: bool,
+        alone: bool,
+        rung: Rung | None = None,
+    ) -> None:
         self.jobs = jobs
         self.request = request
         self.sweep = sweep
+        self.rung = rung
         self.launcher = request.settings.launcher if sweep and not alone else Basic()
         self.refused: dict[Path, str] = {}
         self.awaited: set[Path] = set()  # runs that another process was training
@@ -83,7 +94,9 @@ class Pending:
             held = [job for job, owner in zip(left, owners, strict=True) if owner]
             self._tell_awaited(held, [owner for owner in owners if owner])
             free = [job for job in left if job not in held]
-            theirs = [job for job in free if job.folder in self.awaited and finished(job)]
+            theirs = [
+                job for job in free if job.folder in self.awaited and finished(job, self.rung)
+            ]
             for job in theirs:
                 self._tell_end(job)
             mine = [job for job in free if job not in theirs]
@@ -135,7 +148,10 @@ class Pending:
         verbose = self.request.settings.verbose
         with composing(self.request.folders) as composer, logging_to(logs, verbose):
             try:
-                self.launcher.train(runs, terminal.tell, ended, refused)
+                if self.rung:
+                    self.launcher.train(runs, lambda how: None, ended, refused, self.rung)
+                else:
+                    self.launcher.train(runs, terminal.tell, ended, refused)
             except BaseException:
                 for job in jobs:
                     if RunFolder(job.folder).status == "interrupted":
@@ -147,13 +163,15 @@ class Pending:
 
     def _tell_end(self, job: Job) -> None:
         self.ended += 1
+        if self.rung and self.rung.reached(RunFolder(job.folder)):
+            return
         if self.sweep:
             terminal.tell_finished(job, RunFolder(job.folder), self.ended, len(self.jobs))
 
 
 def stop_if_failed(job: Job) -> None:
     """Raises Stopped after a run that failed, if fail_fast=true."""
-    if job.config.fail_fast and RunFolder(job.folder).status not in FINISHED:
+    if job.config.fail_fast and RunFolder(job.folder).status not in (*FINISHED, "pruned"):
         raise Stopped(f"{terminal.described(job)} failed: stopped, because of fail_fast=true")
 
 
@@ -182,5 +200,6 @@ def import_torch() -> None:
         gc.enable()
 
 
-def finished(job: Job) -> bool:
-    return RunFolder(job.folder).status in FINISHED
+def finished(job: Job, rung: Rung | None = None) -> bool:
+    folder = RunFolder(job.folder)
+    return rung.reached(folder) if rung else folder.status in FINISHED

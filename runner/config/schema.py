@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from runner.config.search import Search
 from runner.config.study import Study
 from runner.options.architectures import Architecture
 from runner.options.data import Data
@@ -15,6 +16,9 @@ from runner.options.optimizers import Optimizer
 from runner.options.option import Count, NonNegative, Option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
+
+# Settings that decide what a run is called or which runs there are, not its numbers.
+UNIDENTIFIED = {"name", "resume", "fail_fast", "study", "search"}
 
 
 class BatchSize(Option):
@@ -71,6 +75,7 @@ class Config(Option):
     resume: bool
     fail_fast: bool
     study: Study | None
+    search: Search | None = None  # earlier versions wrote no such key
     data: Data
     architecture: Architecture
     init: Init
@@ -85,6 +90,8 @@ class Config(Option):
     @model_validator(mode="after")
     def _no_setting_is_ignored(self) -> "Config":
         problems = list(self.architecture.problems(self.regularizer))
+        if self.study and self.search:
+            problems.append("an experiment has a study or a search: study=null or search=null")
         if self.regularizer.batch_norm:
             if self.batch_size.size == 1 and self.architecture.hidden:
                 problems.append(
@@ -108,7 +115,7 @@ class Config(Option):
 
     def identity(self) -> dict[str, Any]:
         """What decides the numbers of a run: not its name, nor the device, logging and progress."""
-        identity = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
+        identity = self.model_dump(mode="json", exclude=UNIDENTIFIED)
         del identity["data"]["root"]
         identity["trainer"] = {key: identity["trainer"][key] for key in ("precision", "tf32")}
         return identity
