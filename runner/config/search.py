@@ -25,8 +25,9 @@ RESERVED = (
     "fail_fast",
     "hydra",
 )
+SignedInt = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Pair = Annotated[tuple[float, float], Field(strict=False)]
-Whole = Annotated[tuple[int, int], Field(strict=False)]
+Whole = Annotated[tuple[SignedInt, SignedInt], Field(strict=False)]
 
 
 class Domain(Option):
@@ -109,7 +110,7 @@ class Final(Option):
     """
 
     best: Count
-    seeds: Count
+    seeds: Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Search(Option):
@@ -133,14 +134,14 @@ class Search(Option):
     """
 
     space: Annotated[dict[str, Domain], Field(min_length=1)]
-    trials: Count
+    trials: Annotated[int, Field(ge=1, le=100_000)]
     sampler: Literal["random", "tpe", "gp", "grid", "lecture"] = "random"
     stop: Literal["none", "halving", "hyperband"] = "none"
     eta: Annotated[int, Field(ge=2)] = 3
     first_rung: Count = 1
     by: str = "val/loss"
     abort: Annotated[float, Field(gt=1)] | None = None
-    seeds: Count = 1
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 1
     final: Final | None = None
     audit: Annotated[float, Field(ge=0, le=1)] = 0.05
 

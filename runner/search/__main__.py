@@ -9,9 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from runner.command.streams import lasting_streams
-from runner.command.terminal import out, tell_problems
+from runner.command.terminal import err, out, tell_problems
 from runner.errors import MISTAKES
+from runner.reporting.search_page import best_lines, in_words, write_search_report
+from runner.runs.lock import locked
+from runner.search.findings import cautions
 from runner.search.record import Record
 
 
@@ -42,8 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tell_search(folder: Path) -> bool:
     """Prints the best trials and writes the report; whether there is a best one."""
     record = Record.read(folder)
-    out.print(str(record.best))
-    return record.best is not None
+    for line in in_words(record, folder):
+        out.print(line)
+    for caution in cautions(record, folder):
+        loud = "at the" in caution and "end of its range" in caution
+        out.print(Text(f"Note: {caution}", style="bold yellow" if loud else ""))
+    with locked(folder, timeout=-1):  # another process may carry out the same search
+        report = write_search_report(record, folder)
+    if best := best_lines(record, folder):
+        out.print(f"Best:    {best.splitlines()[-1]}")
+    elif record.complete:
+        err.print("No trial has come to its end with a number: there is no best one.")
+    out.print(f"Report:  {report}")
+    out.print(f"Curves:  tensorboard --logdir {folder}")
+    return record.best is not None or not record.complete
 
 
 if __name__ == "__main__":

@@ -47,13 +47,16 @@ def brackets_of(search: Search, epochs: int, trials: int) -> list[Bracket]:
     rungs = rungs_of(search, epochs)
     eta, steps = search.eta, len(rungs) - 1
     if search.stop == "hyperband":
-        # One trial of each must come to the end; the rest is divided as Hyperband divides all.
-        begun = [*range(steps, -1, -1)]
-        weights = [ceil((steps + 1) / (s + 1) * eta**s) for s in begun]
-        rest = divided(trials - sum(eta**s for s in begun), weights)
-        return [
-            Bracket(eta**s + more, rungs[steps - s :]) for s, more in zip(begun, rest, strict=True)
+        # In the paper's proportions, but one trial of each must come to the end.
+        needed = [eta**s for s in range(steps, -1, -1)]
+        paper = [ceil((steps + 1) / (steps + 1 - i) * need) for i, need in enumerate(needed)]
+        missing = [
+            max(0, trials * share - need * sum(paper))
+            for share, need in zip(paper, needed, strict=True)
         ]
+        more = divided(trials - sum(needed), missing if any(missing) else paper)
+        sizes = [need + extra for need, extra in zip(needed, more, strict=True)]
+        return [Bracket(size, rungs[i:]) for i, size in enumerate(sizes)]
     if search.sampler in LEARNS:
         # Drawn in several parts, each of which learns from those before.
         smallest = eta**steps if search.stop == "halving" else isqrt(trials)

@@ -22,8 +22,9 @@ from runner.runs.job import Job
 from runner.runs.rung import Rung
 from runner.search.brackets import Bracket, brackets_of, run_epochs
 from runner.search.record import RECORD, Again, Decision, Record, Trial, ranked
-from runner.search.samplers import Task, decades, sampler_of
+from runner.search.samplers import decades, sampler_of
 from runner.search.space import Draw, finest_grid
+from runner.search.task import Task
 from runner.search.trials import TrialRuns
 
 Train = Callable[[list[Job], Rung], object]
@@ -113,7 +114,7 @@ class Campaign:
         same = ("search", "seed", "epochs", "experiment", "given", "optuna")
         if any(getattr(old, key) != getattr(new, key) for key in same):
             return new
-        return old.with_(command=self.command)
+        return without_failures(old, self.folder).with_(command=self.command)
 
     def _drawn(self, record: Record, number: int, bracket: Bracket) -> Record:
         if record.members(number):
@@ -254,6 +255,21 @@ class Campaign:
             return ""
         seconds = (time.monotonic() - self.begun) / self.done * left * seeds
         return f"; about {spoken(seconds)} left"
+
+
+def without_failures(record: Record, folder: Path) -> Record:
+    """The record up to the first decision that had to do without a run that failed: it is tried again."""
+    for number, decision in enumerate(record.decisions):
+        runs = [
+            run for n, v in decision.values.items() if v is None for run in record.trials[n].runs
+        ]
+        if any(RunFolder(folder / run).status not in (*FINISHED, "pruned") for run in runs):
+            kept = [trial for trial in record.trials if trial.bracket <= decision.bracket]
+            return record.with_(
+                trials=kept, decisions=record.decisions[:number],
+                audited=None, final=None, best=None, complete=False,
+            )  # fmt: skip
+    return record
 
 
 def best_of(record: Record) -> int | None:

@@ -17,8 +17,8 @@ from runner.errors import DataError
 from runner.options.option import Option
 from runner.runs.files import read_file, write_atomically
 from runner.runs.records import parsed
-from runner.search.samplers import Tried
 from runner.search.space import Draw
+from runner.search.task import Tried
 
 RECORD = "search.json"
 MAX_BYTES = 1 << 26

@@ -1,57 +1,17 @@
 """How the trials of a bracket are drawn. What a sampler draws is a function of the seed and the results so far."""
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from math import ceil, floor, log10, sqrt
 from random import Random
-from typing import NamedTuple
 
 from runner.config.search import Domain, Search
 from runner.errors import ConfigError
 from runner.search.space import Draw, Setting, at, finest_grid, present
+from runner.search.task import Task, Tried
 
 LR = "optimizer.lr"
 LAMBDAS = ("regularizer.l1", "regularizer.l2", "optimizer.weight_decay")
 AROUND = sqrt(10)  # the fine search: a decade around the best η, half of it on each side
-
-
-class Tried(NamedTuple):
-    """A trial that was carried out as far as it went.
-
-    Attributes:
-        draw: Its settings.
-        values: The metric that decides, by the epoch of a rung; None where the trial had ended by itself.
-        finished: Whether it was trained to its end.
-    """
-
-    draw: Draw
-    values: dict[int, float | None]
-    finished: bool
-
-
-class Task(NamedTuple):
-    """What a sampler is asked for.
-
-    Attributes:
-        search: What is searched.
-        given: The options that the experiment itself chooses, by group.
-        seed: The search's.
-        bracket: The number of the bracket, from 0.
-        trials: How many draws are wanted.
-        tried: The trials of the brackets before.
-    """
-
-    search: Search
-    given: dict[str, str]
-    seed: int
-    bracket: int
-    trials: int
-    tried: Sequence[Tried]
-
-    @property
-    def own_seed(self) -> int:
-        """Of this bracket alone, so that a killed search draws it again as it was."""
-        return int.from_bytes(sha256(f"{self.seed} {self.bracket}".encode()).digest()[:4], "big")
 
 
 Sampler = Callable[[Task], list[Draw]]

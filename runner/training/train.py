@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from hashlib import sha256
 from threading import Event
 
 import torch
@@ -19,7 +18,17 @@ from runner.errors import CheckpointError, LockedError, summary
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.writer import RunRecord
 from runner.training.build import build_module, build_run, lightning_trainer
-from runner.training.groups import Assignment, Piece, counted, evenly, former_pieces, grouped, sizes
+from runner.training.groups import (
+    Assignment,
+    Piece,
+    begun_pieces,
+    companions,
+    counted,
+    evenly,
+    former_pieces,
+    grouped,
+    sizes,
+)
 from runner.training.plan import MAX_WIDTH, Plan, fastest_plan, widest_plan
 from runner.training.progress import Bar, Bars
 from runner.training.recorder import Recorder, RecorderCallback
@@ -110,7 +119,12 @@ def planned(
     choose: Callable[[Sequence[Config], int | None, int], Plan],
 ) -> tuple[deque[Piece], int]:
     """The stacks of a group of runs, and how many of them are trained side by side."""
-    former = former_pieces({n: assignments[n] for n in members}, width or max_width)
+    begun: list[Piece] = []
+    if choose is widest_plan:  # the plan that a killed process had
+        plan = choose([assignments[n][0] for n in members], width, max_width)
+        begun = begun_pieces(evenly(members, plan.width), assignments, plan.workers)
+    left = {n: assignments[n] for n in members if not any(n in piece.runs for piece in begun)}
+    former = begun + former_pieces(left, width or max_width)
     pieces = deque(former)
     for piece in former:
         piece.how = f"{counted(piece.runs)}{what}, as one again"
@@ -186,7 +200,10 @@ def train_piece(
             for number, folder in folders.items():
                 try:
                     record = RunRecord(
-                        assignments[number][0], folder, up_to, companions(piece, assignments)
+                        assignments[number][0],
+                        folder,
+                        up_to,
+                        companions(piece.runs, assignments, piece.workers),
                     )
                     records[number] = files.enter_context(closing(record))
                 except CheckpointError as error:
@@ -213,14 +230,6 @@ def train_piece(
             for record in records.values():
                 interrupted(record)
             raise
-
-
-def companions(piece: Piece, assignments: Sequence[Assignment]) -> dict[str, object] | None:
-    """What runs that are trained as one note of each other, to be trained as one again."""
-    if len(piece.runs) == 1:
-        return None
-    names = ",".join(assignments[number][1].name for number in piece.runs)
-    return {"runs": sha256(names.encode()).hexdigest()[:8], "workers": piece.workers}
 
 
 def last_common_epoch(folders: Iterable[RunFolder]) -> int | None:

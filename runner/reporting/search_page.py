@@ -1,0 +1,135 @@
+"""What the report of a search says, and the files that it is written to."""
+
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from runner.reporting import documents
+from runner.reporting.search_figures import pictures_of_search
+from runner.runs.files import write_atomically
+from runner.runs.folder import RunFolder
+from runner.search.experiment import command_of, command_of_experiment, write_experiment
+from runner.search.findings import cautions, progress_of
+from runner.search.record import Again, Record, Trial
+from runner.search.space import words_of
+from runner.studies.statistics import mean_interval
+
+SHOWN, TOLD = 10, 3  # of the best trials, in the report and on the screen
+
+
+def write_search_report(record: Record, folder: Path) -> Path:
+    """Writes report.html, report.md, figures/ and the best trial's experiment; returns the first."""
+    pictures = pictures_of_search(record, folder)
+    (folder / "figures").mkdir(exist_ok=True)
+    for picture in pictures:
+        write_atomically(folder / picture.path, picture.svg.encode())
+    progress = progress_of(record, folder)
+    text = documents.markdown(
+        "search",
+        name=folder.name,
+        record=record,
+        brackets=len({trial.bracket for trial in record.trials}),
+        run_epochs=progress[-1].run_epochs if progress else 0,
+        all_epochs=len(record.trials) * record.search.seeds * record.epochs,
+        seconds=progress[-1].seconds if progress else 0.0,
+        best=best_lines(record, folder),
+        keys=list(record.search.space),
+        rows=rows_of(record, folder),
+        finals=len(record.final or []),
+        rungs=[_rung(record, number) for number in range(len(record.decisions))],
+        cautions=list(cautions(record, folder)),
+        pictures=pictures,
+        commands="\n".join([record.command, f"python -m runner.search {folder}"]),
+    )
+    write_atomically(folder / "report.md", text.encode())
+    by_path = {picture.path: picture.svg for picture in pictures}
+    html = documents.html(f"{folder.name}: search", text, by_path)
+    write_atomically(folder / "report.html", html.encode())
+    return folder / "report.html"
+
+
+def best_lines(record: Record, folder: Path) -> str | None:
+    """The commands that train the best trial; None if there is none."""
+    if record.best is None:
+        return None
+    draw = record.draw(record.best)
+    config = RunFolder(folder / record.trials[record.best].runs[0]).config()
+    lines = [command_of(record, draw)]
+    if config:
+        write_experiment(record, folder, draw, config)
+        lines.append(command_of_experiment(folder))
+    return "\n".join(lines)
+
+
+def rows_of(record: Record, folder: Path) -> list[list[str]]:
+    """The best trials: number, value, value and test error with fresh seeds, settings."""
+    final = {again.trial: again for again in record.final or []}
+    order = sorted(
+        record.ended()[:SHOWN],
+        key=lambda n: (n != record.best, n not in final),
+    )
+    return [
+        [
+            str(number),
+            _number(record.value(number)),
+            *(_fresh(final.get(number), folder, record.search.by) if final else []),
+            *(_setting(record.trials[number], key) for key in record.search.space),
+        ]
+        for number in order
+    ]
+
+
+def in_words(record: Record, folder: Path) -> list[str]:
+    """The best few trials in two lines each: how well they do, and their settings."""
+    lines = []
+    for number, value, *cells in rows_of(record, folder)[: len(record.final or []) or TOLD]:
+        said = f"{record.search.by} {value}"
+        if record.search.final and record.final:
+            fresh, error = cells[:2]
+            said += f"; {record.search.final.seeds} fresh seeds {fresh}, test error {error}"
+        lines += [f"trial {number}: {said}", f"    {' '.join(words_of(record.draw(int(number))))}"]
+    return lines
+
+
+def _fresh(again: Again | None, folder: Path, by: str) -> list[str]:
+    """The metric that decides and the test error over the fresh seeds, with their 95% intervals."""
+    results = [RunFolder(folder / run).result or {} for run in again.runs] if again else []
+    cells = []
+    for metric in (by, "test/error"):
+        values = [result[metric] for result in results if result.get(metric) is not None]
+        if not values or len(values) < len(results):
+            cells.append("–")
+            continue
+        mean, low, high = mean_interval(values)
+        shown = "{:.2%}".format if metric.endswith(("error", "accuracy")) else "{:.4g}".format
+        spread = f" ± {shown((high - low) / 2)}" if isfinite(high - low) else ""
+        cells.append(f"{shown(mean)}{spread}")
+    return cells
+
+
+def _rung(record: Record, number: int) -> dict[str, Any]:
+    """What a rung has decided, in words."""
+    decision = record.decisions[number]
+    at_end = decision.epoch == record.epochs
+    dropped = [] if at_end else sorted(decision.values.keys() - set(decision.kept))
+    lost = [n for n, value in decision.values.items() if value is None]
+    return {
+        "bracket": decision.bracket + 1,
+        "epoch": decision.epoch,
+        "trials": len(decision.values),
+        "kept": "the end" if at_end else f"{len(decision.kept)} go on",
+        "worst": _number(decision.values[decision.kept[-1]]) if decision.kept else "–",
+        "dropped": ", ".join(map(str, dropped)) or "–",
+        "lost": ", ".join(map(str, lost)) or "–",
+    }
+
+
+def _setting(trial: Trial, key: str) -> str:
+    if key not in trial.draw:
+        return "–"
+    value = trial.draw[key]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
