@@ -120,7 +120,7 @@ def draw_parallel(record: Record, _: Path) -> Picture | None:
         y = [_height(record, key, draw[key]) if key in draw else np.nan for key in keys]
         axis.plot(range(len(keys)), y, color=COLORS[4], linewidth=2.4, marker="o", label="best")
         figure.legend(loc="outside lower center")
-    axis.set_xticks(range(len(keys)), [label(key) for key in keys])
+    axis.set_xticks(range(len(keys)), [label(key.replace(".", ".\n")) for key in keys])
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     for place, key in enumerate(keys):

@@ -52,7 +52,8 @@ class Campaign:
         self.runs.check()
         self.sampler = sampler_of(self.search)
         self.brackets = list(self._brackets())
-        self.command = f"python -m runner {shlex.join(request.words)}"
+        folders = [word for folder in request.folders for word in ("--config-dir", str(folder))]
+        self.command = f"python -m runner {shlex.join([*folders, *request.words])}"
         self.trained: set[str] = set()  # hashes; what resume=false has trained afresh already
         self.failed: set[Path] = set()
         self.begun = time.monotonic()
@@ -292,7 +293,9 @@ def dropped_by_rungs(record: Record) -> list[int]:
 
 
 def metric_at(folder: RunFolder, metric: str, epoch: int) -> float | None:
-    """A run's metric after an epoch; None where it did not come so far, or the number is not finite."""
+    """A run's metric after an epoch; None where it ended before or there, or the number is not finite."""
+    if folder.status == "pruned" and folder.reason and folder.epoch <= epoch:
+        return None
     lines = folder.metrics()
     value = lines[epoch].get(metric) if len(lines) > epoch else None
     return None if value is None else float(value)

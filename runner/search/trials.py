@@ -27,6 +27,7 @@ class TrialRuns:
         self.request = request
         self.search = search
         self.config = request.jobs[0].config
+        self.composed: dict[tuple[str, ...], Job] = {}
         self.own = list(request.jobs[0].overrides)
         self.words = [w for w in self.own if key_of(w).split(".")[0] not in ("search", "seed")]
         with composing(request.folders) as composer:
@@ -39,14 +40,17 @@ class TrialRuns:
         Raises:
             ConfigError: The draw does not compose.
         """
+        words = (*self.words, *words_of(draw), f"seed={seed}", "search=null")
+        if words in self.composed:
+            return self.composed[words]
         with composing(self.request.folders) as composer:
             composer.problems.clear()
-            words = [*self.words, *words_of(draw), f"seed={seed}", "search=null"]
             config = composer.config(words)
             if config is None:
                 raise ConfigError([f"search.space: {text}" for text in composer.problems])
         named = {Setting(key).path: str(value) for key, value in draw.items()}
-        return Job(tuple(words), config, (*named.items(), ("seed", str(seed))))
+        job = Job(words, config, (*named.items(), ("seed", str(seed))))
+        return self.composed.setdefault(words, job)
 
     @property
     def plain(self) -> Job:
