@@ -127,7 +127,8 @@ class Pending:
             try:
                 logs.ended(job.folder, how)
                 self._tell_end(job)
-                write_hydra(job, composer, mode)
+                if not (self.rung and (job.folder / ".hydra").exists()):  # not at every rung anew
+                    write_hydra(job, composer, mode)
             except Exception as error:
                 faults.append(error)
             if self.sweep:

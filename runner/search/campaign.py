@@ -230,13 +230,17 @@ class Campaign:
         went = "to the end" if at_end else f"{kept} go on"
         lost = sum(value is None for value in decision.values.values())
         went += f", {lost} without a value" if lost else ""
-        values = {n: record.value(n) for n in range(len(record.trials))}
-        best = ranked(values, self.search.higher_is_better)[:1]
-        found = (
-            f"best so far {self.search.by} {values[best[0]]:.4g} (trial {best[0]})"
-            if best
-            else "none is left"
-        )
+        sign = -1 if self.search.higher_is_better else 1
+        seen = [
+            (sign * value, d.epoch, n)
+            for d in record.decisions
+            for n, value in d.values.items()
+            if value is not None
+        ]
+        found = "none is left"
+        if seen:
+            best, epoch, trial = min(seen)
+            found = f"best so far {self.search.by} {sign * best:.4g} (trial {trial}, epoch {epoch})"
         out.print(
             f"bracket {number}/{count}, epoch {decision.epoch}/{record.epochs}: {trials} trials,"
             f" {went}; {found}{self._time_left(decision)}"
