@@ -155,8 +155,7 @@ class RunRecord:
         self.folder.write_status("diverged", step=step, reason=reason)
 
     def pruned(self, reason: str) -> None:
-        """The run is given up: asked for again, it goes on from here."""
-        self.save()
+        """The run, which is saved, is given up: asked for again, it goes on from here."""
         self.folder.write_status("pruned", epoch=self.epoch, reason=reason)
 
     def close(self) -> None:

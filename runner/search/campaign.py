@@ -192,8 +192,12 @@ class Campaign:
         if record.audited is not None:
             return record
         dropped = dropped_by_rungs(record)
-        sample = Random(record.seed).sample(dropped, ceil(self.search.audit * len(dropped)))
-        values = self._values(record, train, sorted(sample), record.epochs) if sample else {}
+        sample = Random(record.seed).sample(sorted(dropped), ceil(self.search.audit * len(dropped)))
+        values: dict[int, float | None] = {}
+        # Those of one epoch at a time: a stack that is killed goes on from an epoch that all its runs have.
+        for epoch in sorted(set(dropped.values())):
+            if trials := sorted(number for number in sample if dropped[number] == epoch):
+                values |= self._values(record, train, trials, record.epochs)
         record = record.with_(audited=values)
         record.write(self.folder)
         return record
@@ -285,15 +289,15 @@ def best_of(record: Record) -> int | None:
     return next(iter(record.ended()), None)
 
 
-def dropped_by_rungs(record: Record) -> list[int]:
-    """The trials that had a value and were not kept."""
-    return [
-        number
+def dropped_by_rungs(record: Record) -> dict[int, int]:
+    """The trials that had a value and were not kept, each with the epoch of the rung."""
+    return {
+        number: decision.epoch
         for decision in record.decisions
         if decision.epoch < record.epochs
         for number, value in decision.values.items()
         if value is not None and number not in decision.kept
-    ]
+    }
 
 
 def metric_at(folder: RunFolder, metric: str, epoch: int) -> float | None:

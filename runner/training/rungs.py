@@ -21,9 +21,12 @@ def stopping_at(rung: Rung, assignments: Sequence[Assignment]) -> Prune:
             if run.epoch == run.epochs:
                 continue
             if rung.abort is not None:
+                folder = RunFolder(assignments[number][1])
                 if number not in initial:
-                    initial[number] = RunFolder(assignments[number][1]).metrics()[0][COST]
-                first, cost = initial[number], run.metrics.get(COST)
+                    initial[number] = folder.metrics()[0][COST]
+                # A run that goes on has no metrics of its own yet.
+                metrics = run.metrics or folder.metrics()[run.epoch]
+                first, cost = initial[number], metrics.get(COST)
                 if first is not None and cost is not None and cost > rung.abort * first:
                     given_up[number] = (
                         f"the cost {cost:.4g} is above {rung.abort:g} times the initial {first:.4g}"
