@@ -4,6 +4,7 @@ A trial is one draw of all settings of the space. At a rung, an epoch at which t
 ones stop; no trial ever becomes a run of fewer epochs, on which schedule and identity depend.
 """
 
+import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ RESERVED = (
     "fail_fast",
     "hydra",
 )
+KEY = re.compile(r"[A-Za-z]\w*(@\w+(?=\.))?(\.\w+)*", re.ASCII)
 SignedInt = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Pair = Annotated[tuple[float, float], Field(strict=False)]
 Whole = Annotated[tuple[SignedInt, SignedInt], Field(strict=False)]
@@ -149,6 +151,8 @@ class Search(Option):
     @classmethod
     def _no_reserved_key(cls, space: dict[str, Domain]) -> dict[str, Domain]:
         for key in space:
+            if not KEY.fullmatch(key):
+                raise ValueError(f"{key!r} is no key; group, group.key or group@option.key")
             if key.split(".")[0].split("@")[0] in RESERVED:
                 raise ValueError(f"'{key}' is not for searching: the search sets it itself")
         return space

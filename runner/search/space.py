@@ -1,5 +1,6 @@
 """What a search draws: a value for each setting of its space, as words of a command line and as numbers."""
 
+import re
 from collections.abc import Sequence
 from itertools import product
 from math import exp, log
@@ -9,6 +10,8 @@ from runner.command.overrides import quoted
 from runner.config.search import Domain, Search
 
 Draw = dict[str, Any]  # values by key of the space
+WORD = re.compile(r"[A-Za-z]\w*", re.ASCII)
+NO_TEXTS = ("null", "true", "false", "nan", "inf")  # Hydra reads these as other values
 DIGITS = 4  # of a number that is drawn, so that it can be typed again
 
 
@@ -53,10 +56,13 @@ def present(search: Search, draw: Draw, given: dict[str, str]) -> Draw:
 def words_of(draw: Draw) -> list[str]:
     """The overrides that set a draw; options first, for their files set the other keys."""
     ordered = sorted(draw, key=lambda key: not Setting(key).is_group)
-    return [
-        f"{Setting(key).path}={draw[key] if Setting(key).is_group else quoted(draw[key])}"
-        for key in ordered
-    ]
+    return [f"{Setting(key).path}={_written(draw[key])}" for key in ordered]
+
+
+def _written(value: Any) -> str:
+    """A value as somebody would type it: a plain word without quotes."""
+    plain = isinstance(value, str) and WORD.fullmatch(value) and value.lower() not in NO_TEXTS
+    return str(value) if plain else quoted(value)
 
 
 def at(domain: Domain, place: float) -> Any:
