@@ -122,6 +122,8 @@ def search(request: Request) -> int:
     from runner.search.__main__ import tell_search  # imports matplotlib
 
     found = tell_search(campaign.folder)
+    if campaign.finished_before:
+        terminal.out.print("Finished before, nothing to train (resume=false searches afresh).")
     return SOME_FAILED if campaign.failed or not found else 0
 
 

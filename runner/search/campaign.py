@@ -56,6 +56,7 @@ class Campaign:
         self.command = f"python -m runner {shlex.join([*folders, *request.words])}"
         self.trained: set[str] = set()  # hashes; what resume=false has trained afresh already
         self.failed: set[Path] = set()
+        self.finished_before = False  # by an earlier command
         self.begun = time.monotonic()
         self.done = 0.0  # run-epochs that this process has trained
 
@@ -81,6 +82,7 @@ class Campaign:
             train: Trains jobs that have not come to a rung.
         """
         record = self._begun()
+        self.finished_before = record.complete
         for number, bracket in enumerate(self.brackets):
             record = self._drawn(record, number, bracket)
             alive = record.members(number)
@@ -246,7 +248,8 @@ class Campaign:
             best, epoch, trial = min(seen)
             found = f"best so far {self.search.by} {sign * best:.4g} (trial {trial}, epoch {epoch})"
         out.print(
-            f"bracket {number}/{count}, epoch {decision.epoch}/{record.epochs}: {trials} trials,"
+            f"bracket {number}/{count}, epoch {decision.epoch}/{record.epochs}:"
+            f" {counted(trials)},"
             f" {went}; {found}{self._time_left(decision)}"
         )
 
@@ -324,6 +327,10 @@ def optuna_version(search: Search) -> str | None:
     from runner.search.optuna_samplers import VERSION
 
     return VERSION
+
+
+def counted(trials: int) -> str:
+    return "1 trial" if trials == 1 else f"{trials} trials"
 
 
 def spoken(seconds: float) -> str:

@@ -98,6 +98,6 @@ def cautions(record: Record, folder: Path) -> Iterator[str]:
         wrong = wrongly_dropped(record)
         which = f": trial {', '.join(map(str, wrong))}" if wrong else ""
         yield (
-            f"of {len(record.audited)} dropped trials that were trained on to the end, {len(wrong)} would"
-            f" have been the best{which}"
+            f"dropped trials that were trained on to the end: {len(record.audited)}, of which"
+            f" {len(wrong)} would have been the best{which}"
         )

@@ -72,7 +72,7 @@ def test_a_rung_keeps_the_best_third_and_the_losers_are_whole_runs(
 
     before = {path: path.stat().st_mtime_ns for path in OUT.glob("*/*.json*")}
     again = search()
-    assert again.code == 0 and "bracket" not in again.out
+    assert again.code == 0 and "bracket" not in again.out and "Finished before" in again.out
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
     assert command(str(OUT / run / "config.yaml")).code == 0  # asked for as a run
