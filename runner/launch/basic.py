@@ -21,8 +21,8 @@ class Basic(Launcher):
         refused: Callable[[int, Exception], object],
         rung: Rung | None = None,
     ) -> None:
-        from runner.training.rungs import stopping_at  # imports torch
+        from runner.training.rungs import to_rung  # imports torch
         from runner.training.train import train_all
 
-        prune = stopping_at(rung, runs) if rung else None
-        train_all(runs, lambda how: None, finished, refused, width=1, prune=prune)
+        how = to_rung(rung, runs) if rung else {}
+        train_all(runs, lambda how: None, finished, refused, width=1, **how)

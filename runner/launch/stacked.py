@@ -29,8 +29,8 @@ class Stacked(Launcher):
         refused: Callable[[int, Exception], object],
         rung: Rung | None = None,
     ) -> None:
-        from runner.training.rungs import stopping_at  # imports torch
+        from runner.training.rungs import to_rung  # imports torch
         from runner.training.train import train_all
 
-        prune = stopping_at(rung, runs) if rung else None
-        train_all(runs, tell, finished, refused, self.width, self.max_width, prune)
+        how = to_rung(rung, runs) if rung else {}
+        train_all(runs, tell, finished, refused, self.width, self.max_width, **how)

@@ -12,10 +12,12 @@ class Rung:
     Attributes:
         epoch: Runs stop after it; those that have no more epochs go on to their end.
         abort: A run whose training loss is above this many times its initial one ends; None ends none.
+        headline: What the progress bars show of the search; it decides nothing.
     """
 
     epoch: int
     abort: float | None = None
+    headline: str = ""
 
     def reached(self, folder: RunFolder) -> bool:
         """Whether a run has nothing left to do up to here: it stopped here or later, or has ended."""

@@ -56,6 +56,7 @@ class Campaign:
         self.command = f"python -m runner {shlex.join([*folders, *request.words])}"
         self.trained: set[str] = set()  # hashes; what resume=false has trained afresh already
         self.failed: set[Path] = set()
+        self.headline = ""  # where the search stands, beside the progress bars
         self.finished_before = False  # by an earlier command
         self.begun = time.monotonic()
         self.done = 0.0  # run-epochs that this process has trained
@@ -149,6 +150,14 @@ class Campaign:
         """Trains the trials of a rung up to it, and decides which go on."""
         if record.decision(bracket, epoch):
             return record
+        before = max((rung for rung in self.brackets[bracket].rungs if rung < epoch), default=0)
+        self.headline = ", ".join(
+            [
+                f"bracket {bracket + 1}/{len(self.brackets)} to epoch {epoch}: {counted(len(alive))}",
+                *(f"best {value:.4g}" for value, *_ in self._best_so_far(record)),
+                *self._time_left(bracket, before, len(alive)),
+            ]
+        )
         values = self._values(record, train, alive, epoch)
         best = ranked(values, self.search.higher_is_better)
         at_end = epoch == self.config.epochs
@@ -168,7 +177,7 @@ class Campaign:
         return {number: self._mean(found, epoch) for number, found in jobs.items()}
 
     def _train(self, train: Train, jobs: Sequence[Job], epoch: int) -> None:
-        rung = Rung(epoch, self.search.abort)
+        rung = Rung(epoch, self.search.abort, self.headline)
         new = {job.config.hash: self._fresh(job) for job in jobs}
         before = sum(progress(job) for job in new.values())
         train(list(new.values()), rung)
@@ -193,6 +202,7 @@ class Campaign:
         """Trains a sample of the dropped trials on to the end."""
         if record.audited is not None:
             return record
+        self.headline = "dropped trials, on to the end"
         dropped = dropped_by_rungs(record)
         sample = Random(record.seed).sample(sorted(dropped), ceil(self.search.audit * len(dropped)))
         values: dict[int, float | None] = {}
@@ -209,6 +219,7 @@ class Campaign:
         final = self.search.final
         if final is None or record.final is not None:
             return record
+        self.headline = "the best with fresh seeds"
         first = self._seeds.stop
         chosen = record.ended()[: final.best]
         jobs = {n: self._jobs(record.draw(n), range(first, first + final.seeds)) for n in chosen}
@@ -236,37 +247,45 @@ class Campaign:
         went = "to the end" if at_end else f"{kept} go on"
         lost = sum(value is None for value in decision.values.values())
         went += f", {lost} without a value" if lost else ""
+        said = [
+            f"best so far {self.search.by} {value:.4g} (trial {trial}, epoch {epoch})"
+            for value, trial, epoch in self._best_so_far(record)
+        ]
+        left = self._time_left(decision.bracket, decision.epoch, kept)
+        where = f"bracket {number}/{count}, epoch {decision.epoch}/{record.epochs}"
+        told = [f"{counted(trials)}, {went}", *(said or ["none is left"]), *left]
+        out.print(f"{where}: {'; '.join(told)}")
+
+    def _best_so_far(self, record: Record) -> list[tuple[float, int, int]]:
+        """The best value that was seen at any rung, its trial and epoch; [] if there was none."""
         sign = -1 if self.search.higher_is_better else 1
         seen = [
-            (sign * value, d.epoch, n)
-            for d in record.decisions
-            for n, value in d.values.items()
+            (sign * value, decision.epoch, number)
+            for decision in record.decisions
+            for number, value in decision.values.items()
             if value is not None
         ]
-        found = "none is left"
-        if seen:
-            best, epoch, trial = min(seen)
-            found = f"best so far {self.search.by} {sign * best:.4g} (trial {trial}, epoch {epoch})"
-        out.print(
-            f"bracket {number}/{count}, epoch {decision.epoch}/{record.epochs}:"
-            f" {counted(trials)},"
-            f" {went}; {found}{self._time_left(decision)}"
-        )
+        return [(sign * value, trial, epoch) for value, epoch, trial in sorted(seen)[:1]]
 
-    def _time_left(self, decision: Decision) -> str:
-        """How long the rest will take, at the speed so far."""
+    def _time_left(self, bracket: int, epoch: int, alive: int) -> list[str]:
+        """How long the rest will take, at the speed so far; [] where nothing is left or known.
+
+        Args:
+            bracket: The one that is being trained.
+            epoch: Where its trials stand.
+            alive: How many of them go on from there.
+        """
         eta, seeds = self.search.eta, self.search.seeds
-        left = float(sum(run_epochs(b, eta) for b in self.brackets[decision.bracket + 1 :]))
-        alive, before = len(decision.kept), decision.epoch
-        for epoch in (e for e in self.brackets[decision.bracket].rungs if e > decision.epoch):
-            left += alive * (epoch - before)
-            alive, before = alive // eta, epoch
+        left = float(sum(run_epochs(b, eta) for b in self.brackets[bracket + 1 :]))
+        for rung in (rung for rung in self.brackets[bracket].rungs if rung > epoch):
+            left += alive * (rung - epoch)
+            alive, epoch = alive // eta, rung
         if final := self.search.final:
             left += final.best * final.seeds * self.config.epochs / seeds
         if not (left and self.done):
-            return ""
+            return []
         seconds = (time.monotonic() - self.begun) / self.done * left * seeds
-        return f"; about {spoken(seconds)} left"
+        return [f"about {spoken(seconds)} left"]
 
 
 def without_failures(record: Record, folder: Path) -> Record:

@@ -8,9 +8,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 class Bars:
-    """The lines of all stacks that are being trained; they vanish at the end."""
+    """The lines of all stacks that are being trained; they vanish at the end.
 
-    def __init__(self) -> None:
+    Args:
+        headline: What they are a part of; it stands before what is trained.
+        last: Where they stop before their end, if they do.
+    """
+
+    def __init__(self, headline: str = "", last: int | None = None) -> None:
+        self.headline = headline
+        self.last = last
         console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -50,8 +57,10 @@ class Bar:
 
     def __init__(self, bars: Bars, label: str, epochs: int, begun: int, shown: bool) -> None:
         self.progress = bars.progress
+        label = f"{bars.headline}: {label}" if bars.headline else label
+        total = min(epochs, bars.last or epochs)
         self.task = self.progress.add_task(
-            label, total=epochs, completed=begun, epoch=begun, metrics="", visible=shown
+            label, total=total, completed=begun, epoch=begun, metrics="", visible=shown
         )
         if shown:
             self.progress.start()

@@ -1,14 +1,24 @@
 """Runs that stop at a rung, or because their cost has grown: which, and why."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from runner.runs.folder import RunFolder
 from runner.runs.rung import Rung
 from runner.training.groups import Assignment
+from runner.training.progress import Bars
 from runner.training.run import Run
 from runner.training.train import Prune
 
 COST = "train/loss"
+
+
+def to_rung(rung: Rung, assignments: Sequence[Assignment]) -> dict[str, Any]:
+    """What `train_all` is given to train runs to a rung, by argument."""
+    return {
+        "prune": stopping_at(rung, assignments),
+        "bars": lambda: Bars(rung.headline, rung.epoch),
+    }
 
 
 def stopping_at(rung: Rung, assignments: Sequence[Assignment]) -> Prune:

@@ -66,6 +66,7 @@ def train_all(
     width: int | None = None,
     max_width: int = MAX_WIDTH,
     prune: Prune | None = None,
+    bars: Callable[[], Bars] = Bars,
 ) -> None:
     """Trains and tests every run in its folder, stack by stack; goes on where it was interrupted.
 
@@ -80,6 +81,7 @@ def train_all(
         max_width: The largest width to try.
         prune: Chooses, after each epoch of a stack, which of its runs are given up, and why. They leave
             the stack, and the others go on in it. None gives up none.
+        bars: Makes the progress bars of a group.
 
     Raises:
         Interrupted: A signal; what was trained so far is in the folders.
@@ -89,10 +91,10 @@ def train_all(
         choose = fastest_plan if prune is None else widest_plan
         pieces, workers = planned(what, members, assignments, tell, width, max_width, choose)
         stopped = Event()
-        with Bars() as bars:
+        with bars() as shown:
 
             def work(piece: Piece) -> Iterator[Ended | Refused]:
-                return train_piece(piece, assignments, bars, stopped, prune)  # noqa: B023
+                return train_piece(piece, assignments, shown, stopped, prune)  # noqa: B023
 
             for piece, outcome in carried_out(work, pieces, workers, stopped):
                 match outcome:

@@ -43,7 +43,7 @@ def test_a_launcher_hands_the_runs_on(
     told: list[str] = []
     ended: list[int] = []
 
-    def train_all(runs, tell, finished, refused, width=None, max_width=None, prune=None):  # type: ignore[no-untyped-def]
+    def train_all(runs, tell, finished, refused, width=None, max_width=None):  # type: ignore[no-untyped-def]
         tell("how")
         finished(len(runs), "how")
         assert (width, max_width) == widths
