@@ -111,14 +111,16 @@ def draw_parallel(record: Record, _: Path) -> Picture | None:
         values, key=lambda n: values[n], reverse=not record.search.higher_is_better
     )
     for number in worst_first:
-        draw = record.draw(number)
-        y = [_height(record, key, draw[key]) if key in draw else np.nan for key in keys]
-        axis.plot(range(len(keys)), y, color=colors(norm(values[number])),
-                  linewidth=1.8 if number in ended else 0.7, alpha=1 if number in ended else 0.5)  # fmt: skip
+        to_end = number in ended
+        axis.plot(
+            *_line(record, number),
+            color=colors(norm(values[number])),
+            linewidth=1.8 if to_end else 0.7,
+            alpha=1 if to_end else 0.5,
+        )
     if record.best is not None:
-        draw = record.draw(record.best)
-        y = [_height(record, key, draw[key]) if key in draw else np.nan for key in keys]
-        axis.plot(range(len(keys)), y, color=COLORS[4], linewidth=2.4, marker="o", label="best")
+        x, y = _line(record, record.best)
+        axis.plot(x, y, color=COLORS[4], linewidth=2.4, marker="o", label="best")
         figure.legend(loc="outside lower center")
     axis.set_xticks(range(len(keys)), [label(key.replace(".", ".\n")) for key in keys])
     axis.set_yticks([])
@@ -213,6 +215,14 @@ def _norm(values: list[float]) -> Normalize:
 
 def _map(record: Record) -> Colormap:
     return MAP if record.search.higher_is_better else MAP.reversed()
+
+
+def _line(record: Record, number: int) -> tuple[list[int], list[float]]:
+    """A trial through the axes of the settings that it has."""
+    draw = record.draw(number)
+    there = [place for place, key in enumerate(record.search.space) if key in draw]
+    keys = list(record.search.space)
+    return there, [_height(record, keys[place], draw[keys[place]]) for place in there]
 
 
 def _height(record: Record, key: str, value: Any) -> float:
