@@ -88,6 +88,8 @@ def train_and_tell(request: Request) -> int:
     """Trains the runs that are not finished yet, tells the results, and returns the exit code."""
     if request.jobs[0].config.study:
         return carry_out(request)
+    if request.jobs[0].config.search:
+        return search(request)
     folders = [RunFolder(job.folder) for job in request.jobs]  # checked where they exist
     if len(request.jobs) > 1:
         terminal.tell(terminal.plan_of(request.jobs))
@@ -123,6 +125,25 @@ def carry_out(request: Request) -> int:
 
     report.tell_verdicts(evidence)
     return SOME_FAILED if evidence.failed else 0
+
+
+def search(request: Request) -> int:
+    """Trains a search's trials rung by rung and reports which are best."""
+    from runner.search.campaign import Campaign
+
+    campaign = Campaign(request)
+    campaign.carry_out(
+        lambda jobs, rung: train_pending(
+            jobs, request, True, all_configs=campaign.configs, rung=rung
+        )
+    )
+
+    from runner.search.__main__ import tell_search  # imports matplotlib
+
+    found = tell_search(campaign.folder)
+    if campaign.finished_before:
+        terminal.out.print("Finished before, nothing to train (resume=false searches afresh).")
+    return SOME_FAILED if campaign.failed or not found else 0
 
 
 if __name__ == "__main__":

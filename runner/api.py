@@ -151,7 +151,7 @@ def train(
         plugin: Modules or .py files with options of your own.
 
     Returns:
-        The runs in the order of their values; of a study those that its claims compare.
+        The runs in the order of their values; of a study those that its claims compare, of a search all trials.
 
     Raises:
         ConfigError, DataError, LockedError, CheckpointError: What the command line would say with exit code 2,
@@ -190,7 +190,10 @@ def loaded(plugin: str | Sequence[str]) -> AbstractContextManager[None]:
 
 
 def trained(request: "Request", plugin: str | Sequence[str]) -> list[Run]:
-    """The runs of a request that have been started; of a study the final ones."""
+    """The runs of a request that have been started; of a study the final ones, of a search all."""
+    config = request.jobs[0].config
+    if config.search:
+        return [Run(folder) for folder in runs_in(OUTPUTS / config.name)]
     folders = [job.folder for job in request.jobs]
     if request.jobs[0].config.study:
         from runner.studies.evidence import Evidence

@@ -21,6 +21,8 @@ from runner.reporting.sweep import Sweep
 from runner.reporting.sweep_content import cautions as cautions_of_sweep
 from runner.reporting.sweep_content import findings, write_sweep_report
 from runner.runs.lock import locked
+from runner.search.__main__ import tell_search
+from runner.search.record import RECORD as SEARCH
 from runner.studies.evidence import Evidence
 from runner.studies.record import RECORD, REPLICATION
 from runner.studies.replication import read_replication
@@ -39,10 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "folder",
         type=Path,
-        help="outputs/<name>, one run's folder, or the file of a study's record",
+        help="outputs/<name> of a sweep, study or search, one run's folder, or the file of a study's record",
     )
     folder = parser.parse_args(arguments).folder
     try:
+        if (folder / SEARCH).is_file():
+            return 0 if tell_search(folder) else 3
         if not (folder / RECORD).is_file() and folder.suffix != ".json":
             return tell_sweep(Sweep.read(folder))
         record = folder if folder.suffix == ".json" else folder / RECORD

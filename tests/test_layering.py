@@ -15,7 +15,7 @@ import pytest
 RUNNER = Path(__file__).parents[1] / "runner"
 COMMANDS = "commands"  # the modules at the top of runner/
 FLOORS = (
-    COMMANDS, "reporting", "studies", "command", "launch", "training", "runs", "config", "data", "options",
+    COMMANDS, "reporting", "studies", "search", "command", "launch", "training", "runs", "config", "data", "options",
 )  # fmt: skip
 SHARED = ("runner", "runner.errors", "runner.foreign", "runner.interrupts", "runner.randomness")
 FOLDERS = [path.parent for path in RUNNER.rglob("__init__.py") if path.parent != RUNNER]

@@ -135,6 +135,14 @@ class Composer:
             self._problem(self._located(key, message, settings, sources))
         return None
 
+    def located(self, words: Sequence[str], key: str, message: str) -> str:
+        """A problem that is found later, with the place that set its key."""
+        overrides = self._parsed(words) or []
+        choices = [o for o in overrides if self.loader.is_choice(o)]
+        base = self._base(choices)
+        settings = [o for o in overrides if o not in choices]
+        return self._located(key, message, settings, base[2] if base else [])
+
     def settings(self, words: Sequence[str]) -> HydraSettings | None:
         """What the words, the first value of each, and their files set of Hydra itself."""
         for first in combinations(self._parsed(words) or []):

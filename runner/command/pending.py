@@ -22,6 +22,7 @@ from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.hparams import add_varying
 from runner.runs.job import Job
 from runner.runs.lock import POLL_SECONDS, owner_of
+from runner.runs.rung import Rung
 from runner.training.progress import current, whole
 
 
@@ -32,6 +33,7 @@ def train_pending(
     alone: bool = False,
     all_configs: Sequence[Config] = (),
     stage: str = "",
+    rung: Rung | None = None,
 ) -> "Pending":
     """Trains those jobs that are not finished yet, and returns them.
 
@@ -42,25 +44,29 @@ def train_pending(
         alone: One run after the other, because their seconds are compared.
         all_configs: What is to be trained later; its mistakes are reported now.
         stage: What the runs are for, where they are a part of more.
+        rung: Where the runs stop for now; then only those that fail are told of.
 
     Raises:
         LockedError, CheckpointError: A single run cannot begin.
         Stopped: A run of a sweep failed, with fail_fast.
     """
-    unfinished = [job for job in jobs if not (job.config.resume and finished(job))]
-    pending = Pending(unfinished, request, sweep, alone)
+    unfinished = [job for job in jobs if not (job.config.resume and finished(job, rung))]
+    pending = Pending(unfinished, request, sweep, alone, rung)
     checked = unfinished + [job for job in jobs if job not in unfinished and gpu_in_doubt(job)]
     if checked:
         import_torch()
         from runner.training.build import prepare
 
         prepare([*(job.config for job in checked), *all_configs])
+    stage = rung.headline if rung else stage
     if line := current():
         line.begin(stage, len(unfinished), len(jobs) - len(unfinished))
     if unfinished:
         check_writable(unfinished)
         shown = unfinished[0].config.trainer.progress
-        with nullcontext() if line or not sweep else whole(len(unfinished), shown):
+        with nullcontext() if line or not sweep else whole(len(unfinished), shown) as own:
+            if own:
+                own.begin(stage, len(unfinished), 0)
             pending.carry_out()
         tell_tensorboard(jobs)
     return pending
@@ -89,16 +95,24 @@ class Pending:
 
     Args:
         jobs: The runs.
-        request, sweep, alone: As for `train_pending`.
+        request, sweep, alone, rung: As for `train_pending`.
 
     Attributes:
         refused: Why a run could not begin, by its folder.
     """
 
-    def __init__(self, jobs: Sequence[Job], request: Request, sweep: bool, alone: bool) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        request: Request,
+        sweep: bool,
+        alone: bool,
+        rung: Rung | None = None,
+    ) -> None:
         self.jobs = jobs
         self.request = request
         self.sweep = sweep
+        self.rung = rung
         self.launcher = request.settings.launcher if sweep and not alone else Basic()
         self.refused: dict[Path, str] = {}
         self.awaited: set[Path] = set()  # runs that another process was training
@@ -113,7 +127,9 @@ class Pending:
             held = [job for job, owner in zip(left, owners, strict=True) if owner]
             self._tell_awaited(held, [owner for owner in owners if owner])
             free = [job for job in left if job not in held]
-            theirs = [job for job in free if job.folder in self.awaited and finished(job)]
+            theirs = [
+                job for job in free if job.folder in self.awaited and finished(job, self.rung)
+            ]
             for job in theirs:
                 self._tell_end(job)
             mine = [job for job in free if job not in theirs]
@@ -144,7 +160,8 @@ class Pending:
             try:
                 logs.ended(job.folder, how)
                 self._tell_end(job)
-                write_hydra(job, composer, mode)
+                if not (self.rung and (job.folder / ".hydra").exists()):  # not at every rung anew
+                    write_hydra(job, composer, mode)
             except Exception as error:
                 faults.append(error)
             if self.sweep:
@@ -165,7 +182,10 @@ class Pending:
         verbose = self.request.settings.verbose
         with composing(self.request.folders) as composer, logging_to(logs, verbose):
             try:
-                self.launcher.train(runs, terminal.tell, ended, refused)
+                if self.rung:
+                    self.launcher.train(runs, lambda how: None, ended, refused, self.rung)
+                else:
+                    self.launcher.train(runs, terminal.tell, ended, refused)
             except BaseException:
                 for job in jobs:
                     if RunFolder(job.folder).status == "interrupted":
@@ -179,13 +199,15 @@ class Pending:
         self.ended += 1
         if line := current():
             line.run_ended()
+        if self.rung and self.rung.reached(RunFolder(job.folder)):
+            return
         if self.sweep:
             terminal.tell_finished(job, RunFolder(job.folder), self.ended, len(self.jobs))
 
 
 def stop_if_failed(job: Job) -> None:
     """Raises Stopped after a run that failed, if fail_fast=true."""
-    if job.config.fail_fast and RunFolder(job.folder).status not in FINISHED:
+    if job.config.fail_fast and RunFolder(job.folder).status not in (*FINISHED, "pruned"):
         raise Stopped(f"{terminal.described(job)} failed: stopped, because of fail_fast=true")
 
 
@@ -222,5 +244,6 @@ def gpu_in_doubt(job: Job) -> bool:
     return (RunFolder(job.folder).result or {}).get("device") == "cpu"
 
 
-def finished(job: Job) -> bool:
-    return RunFolder(job.folder).status in FINISHED
+def finished(job: Job, rung: Rung | None = None) -> bool:
+    folder = RunFolder(job.folder)
+    return rung.reached(folder) if rung else folder.status in FINISHED

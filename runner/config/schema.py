@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from runner.config.plugins import recorded
+from runner.config.search import Search
 from runner.config.study import Study
 from runner.data import sets as sets  # registers them
 from runner.data.fingerprint import fingerprint
@@ -22,6 +23,9 @@ from runner.options.registry import option as option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
 from runner.options.tasks import Classification, Task
+
+# Settings that decide what a run is called or which runs there are, not its numbers.
+UNIDENTIFIED = {"name", "resume", "fail_fast", "study", "search"}
 
 
 class BatchSize(Option):
@@ -68,6 +72,7 @@ class Config(Option):
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
         study: What is compared, and what is expected of it; null for a single run.
+        search: Which hyper-parameters are tried, and how; null for a single run.
         data: Which examples a network sees, and how.
         task: What is learnt, and what is measured of it.
         architecture: The network.
@@ -88,6 +93,7 @@ class Config(Option):
     resume: bool
     fail_fast: bool
     study: Study | None
+    search: Search | None = None  # earlier versions wrote no such key
     data: Annotated[Data, ByName("data")]
     task: Annotated[Task, ByName("task")] = Classification(
         name="classification"
@@ -106,6 +112,8 @@ class Config(Option):
     def _no_setting_is_ignored(self) -> "Config":
         problems = list(self.architecture.problems(self.regularizer))
         problems += self.task.problems(self.architecture, self.loss)
+        if self.study and self.search:
+            problems.append("an experiment has a study or a search: study=null or search=null")
         if self.regularizer.batch_norm:
             if self.batch_size.size == 1 and self.architecture.hidden:
                 problems.append(
@@ -129,7 +137,7 @@ class Config(Option):
 
     def settings(self) -> dict[str, Any]:
         """The settings that decide the numbers of a run: not its name, nor the device, logging and progress."""
-        settings = self.model_dump(mode="json", exclude={"name", "resume", "fail_fast", "study"})
+        settings = self.model_dump(mode="json", exclude=UNIDENTIFIED)
         settings["trainer"] = {key: settings["trainer"][key] for key in ("precision", "tf32")}
         return settings
 

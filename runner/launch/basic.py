@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from runner.launch.launcher import Launcher
+from runner.runs.rung import Rung
 from runner.training.groups import Assignment
 
 
@@ -18,7 +19,10 @@ class Basic(Launcher):
         tell: Callable[[str], object],
         finished: Callable[[int, str], object],
         refused: Callable[[int, Exception], object],
+        rung: Rung | None = None,
     ) -> None:
-        from runner.training.train import train_all  # imports torch
+        from runner.training.rungs import to_rung  # imports torch
+        from runner.training.train import train_all
 
-        train_all(runs, lambda how: None, finished, refused, width=1)
+        how = to_rung(rung, runs) if rung else {}
+        train_all(runs, lambda how: None, finished, refused, width=1, **how)

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from runner.options.option import Option
+from runner.runs.rung import Rung
 from runner.training.groups import Assignment
 
 
@@ -26,8 +27,9 @@ class Launcher(Option, ABC):
         tell: Callable[[str], object],
         finished: Callable[[int, str], object],
         refused: Callable[[int, Exception], object],
+        rung: Rung | None = None,
     ) -> None:
-        """Trains the runs to their end.
+        """Trains the runs to their end, or to a rung.
 
         Args:
             runs: Checked configurations and the folders of their runs; none of them is finished.
@@ -35,6 +37,7 @@ class Launcher(Option, ABC):
             finished: Is called with a run's place in `runs` as soon as it has ended, and how it was
                 trained.
             refused: Is called for a run that cannot begin: locked by a process, or damaged.
+            rung: Where runs stop for now; None trains them to their end.
         """
 
 

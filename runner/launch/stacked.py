@@ -5,6 +5,7 @@ from typing import Literal
 
 from runner.launch.launcher import Launcher
 from runner.options.option import Count
+from runner.runs.rung import Rung
 from runner.training.groups import Assignment
 
 
@@ -26,7 +27,10 @@ class Stacked(Launcher):
         tell: Callable[[str], object],
         finished: Callable[[int, str], object],
         refused: Callable[[int, Exception], object],
+        rung: Rung | None = None,
     ) -> None:
-        from runner.training.train import train_all  # imports torch
+        from runner.training.rungs import to_rung  # imports torch
+        from runner.training.train import train_all
 
-        train_all(runs, tell, finished, refused, self.width, self.max_width)
+        how = to_rung(rung, runs) if rung else {}
+        train_all(runs, tell, finished, refused, self.width, self.max_width, **how)

@@ -48,7 +48,8 @@ TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it
 class RunFolder:
     """One run's files.
 
-    status.json       {"status": "running" | "complete" | "diverged" | "failed" | "interrupted", ...}
+    status.json       {"status": "running" | "complete" | "diverged" | "failed" | "interrupted"
+                       | "pruned", ...}
     config.yaml       the whole checked configuration
     metrics.jsonl     an object for each epoch: epoch, step, seconds and every metric
     result.json       the final numbers, written last
@@ -80,6 +81,12 @@ class RunFolder:
         """Why the run did not complete."""
         status = self._status()
         return "" if status is None else status.reason
+
+    @property
+    def epoch(self) -> int:
+        """The finished epochs that the status names; 0 where it names none."""
+        status = self._status()
+        return 0 if status is None else status.epoch or 0
 
     @property
     def stack(self) -> dict[str, Any] | None:

@@ -165,10 +165,9 @@ class RunRecord:
         reason = f"the loss or the weights are not finite at step {step}"
         self.folder.write_status("diverged", step=step, reason=reason)
 
-    def pruned(self) -> None:
-        """The run is given up: asked for again, it goes on from here."""
-        self.save()
-        self.folder.write_status("pruned", epoch=self.epoch)
+    def pruned(self, reason: str) -> None:
+        """The run, which is saved, is given up: asked for again, it goes on from here."""
+        self.folder.write_status("pruned", epoch=self.epoch, reason=reason)
 
     def close(self) -> None:
         self.curves.close()

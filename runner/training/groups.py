@@ -1,8 +1,9 @@
 """Which runs form a stack: those with the same shapes, and those that were one when they were interrupted."""
 
 import json
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ Member = TypeVar("Member")
 Assignment = tuple[Config, Path]  # a run and its folder
 
 # What the runs of a stack may differ in; of optimizer and schedule, all but the kind.
-OWN = ("name", "resume", "study", "seed", "select", "init", "diagnostics")
+OWN = ("name", "resume", "study", "search", "seed", "select", "init", "diagnostics")
 OWN_REGULARIZER = ("l1", "l2", "dropout", "dropout_input", "max_norm")
 OWN_TRAINER = ("checkpoint_seconds", "progress")
 
@@ -85,11 +86,43 @@ def former_pieces(assignments: dict[int, Assignment], max_width: int) -> list[Pi
     ]
 
 
+def begun_pieces(
+    parts: Iterable[list[int]], assignments: Sequence[Assignment], workers: int
+) -> list[Piece]:
+    """Those of the planned stacks of which some runs note that they have begun as this very stack.
+
+    Killed while a stack began, a process has left the note with some of its runs only.
+    """
+    found = []
+    for part in parts:
+        note = companions(part, assignments, workers)
+        folders = (
+            RunFolder(path) for config, path in map(assignments.__getitem__, part) if config.resume
+        )
+        if note and any(folder.stack == note for folder in folders):
+            found.append(Piece(part, workers, "", again=True))
+    return found
+
+
+def companions(
+    runs: Sequence[int], assignments: Sequence[Assignment], workers: int
+) -> dict[str, object] | None:
+    """What runs that are trained as one note of each other, to be trained as one again."""
+    if len(runs) == 1:
+        return None
+    names = ",".join(assignments[number][1].name for number in runs)
+    return {"runs": sha256(names.encode()).hexdigest()[:8], "workers": workers}
+
+
 def evenly(members: Sequence[Member], width: int) -> Iterator[list[Member]]:
-    """The members in as few pieces of at most `width` as possible, of nearly equal sizes."""
-    count = -(-len(members) // width)
-    for i in range(count):
-        yield list(members[i * len(members) // count : (i + 1) * len(members) // count])
+    """The members in as few pieces of at most `width` as possible, of nearly equal sizes.
+
+    The larger ones come first: without the first piece, the others come out as before.
+    """
+    for count in range(-(-len(members) // width), 0, -1):
+        size = -(-len(members) // count)
+        yield list(members[:size])
+        members = members[size:]
 
 
 def counted(runs: Sized) -> str:

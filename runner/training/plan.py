@@ -75,10 +75,27 @@ def fastest_plan(configs: Sequence[Config], width: int | None, max_width: int) -
     return Plan(*chosen, f"ms a step and run: {shown}")
 
 
+def widest_plan(configs: Sequence[Config], width: int | None, max_width: int) -> Plan:
+    """As many as fit into half of the memory that there is, used or not: the same plan every time.
+
+    Args:
+        configs, width, max_width: As for `fastest_plan`.
+    """
+    if len(configs) == 1:
+        return Plan(1, 1, "nothing to stack it with")
+    if width:
+        return Plan(width, 1, f"width={width}")
+    try:
+        module = built(configs[:1])
+        return Plan(min(max_width, widest(module, memory(module.at))), 1, "as many as fit")
+    except Exception as error:  # in training the run at fault fails, and no other
+        return Plan(1, 1, f"the first cannot be built: {summary(error)}")
+
+
 def measure(plans: dict[tuple[int, int], float], configs: Sequence[Config], max_width: int) -> None:
     """Adds seconds a step and run for widths and workers, as many as there is time for."""
     module = built(configs[:1])
-    limit = min(len(configs), max_width, widest(module))
+    limit = min(len(configs), max_width, widest(module, free_memory(module.at)))
     most_workers = 1 if module.at.type == "cuda" else configs[0].trainer.threads or ALL_THREADS
     alone = plans[1, 1] = ALONE * seconds_a_step([module], configs)
     work = alone * len(configs) * configs[0].epochs * module.steps_per_epoch
@@ -126,8 +143,8 @@ def seconds_a_step(modules: Sequence[RunsModule], configs: Sequence[Config]) -> 
     return min(sample(count) for _ in range(3))
 
 
-def widest(module: RunsModule) -> int:
-    """How many runs fit into half of the free memory, by an estimate from above."""
+def widest(module: RunsModule, available: int) -> int:
+    """How many runs fit into half of the available bytes, by an estimate from above."""
     outputs: list[int] = []
     network = module.networks.network(0).eval()
     for layer in network.modules():
@@ -141,7 +158,14 @@ def widest(module: RunsModule) -> int:
     # Weights, gradients and two moments; the record's copies of the last and the best state; what is kept
     # of an epoch, joined and in the loss.
     numbers = 8 * module.networks.num_parameters + activations + 3 * kept
-    return max(1, free_memory(module.at) // 2 // (4 * numbers))
+    return max(1, available // 2 // (4 * numbers))
+
+
+def memory(device: torch.device) -> int:
+    """Bytes, used or not."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    return int(psutil.virtual_memory().total)
 
 
 def free_memory(device: torch.device) -> int:

@@ -103,9 +103,14 @@ def current() -> Whole | None:
 
 
 class Bars:
-    """The lines of all stacks that are being trained, where they do not share one."""
+    """The lines of all stacks that are being trained, where they do not share one.
 
-    def __init__(self) -> None:
+    Args:
+        last: Where they stop before their last epoch, if they do.
+    """
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last = last
         self.whole = current()
         self.progress = _line(EPOCHS)
 
@@ -137,10 +142,11 @@ class Bar:
         self, bars: Bars, label: str, runs: int, epochs: int, begun: int, shown: bool
     ) -> None:
         self.progress, self.whole = bars.progress, bars.whole
-        self.share = runs / epochs  # of an epoch
+        total = min(epochs, bars.last or epochs)
+        self.share = runs / total  # of an epoch
         shown = shown and not self.whole
         self.task = self.progress.add_task(
-            label, total=epochs, completed=begun, epoch=begun, metrics="", visible=shown
+            label, total=total, completed=begun, epoch=begun, metrics="", visible=shown
         )
         if shown:
             self.progress.start()

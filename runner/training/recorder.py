@@ -17,8 +17,8 @@ from runner.training.run import Run
 
 PROBE = 500  # examples on which the layers are measured
 
-# Given the runs after an epoch, with their metrics: those that are to be trained no further.
-Prune = Callable[[Collection[Run]], Collection[Run]]
+# Given the runs after an epoch, with their metrics: those that are to be trained no further, and why.
+Prune = Callable[[Collection[Run]], Mapping[Run, str]]
 
 
 class Recorder:
@@ -26,10 +26,10 @@ class Recorder:
 
     Args:
         records: Of each run.
-        prune: Chooses the runs that are given up.
+        prune: Chooses the runs that are given up; None gives up none.
     """
 
-    def __init__(self, records: Mapping[Run, RunRecord], prune: Prune = lambda runs: ()) -> None:
+    def __init__(self, records: Mapping[Run, RunRecord], prune: Prune | None = None) -> None:
         self.records = records
         self.prune = prune
         self.measured = [run for run in records if records[run].config.diagnostics.layers]
@@ -52,21 +52,35 @@ class Recorder:
     def end_epoch(self, module: RunsModule) -> None:
         """Records the epoch of every run; those that are not finite or are given up have ended."""
         with uninterrupted():  # or some would stand an epoch before the others
+            sound = [run for run in module.runs if run.broken_at is None]
             for run, state in zip(module.runs, module.states(), strict=True):
-                record = self.records[run]
-                if run.broken_at is None:
+                if run in sound:
                     self._add_epoch(module, run)
-                    record.add_checkpoint(state, run.metrics)
-                else:
-                    record.diverged(run.broken_at, *module.described)
+                    self.records[run].add_checkpoint(state, run.metrics)
+            given_up = self.prune(sound) if self.prune else {}
+            if self.prune and (given_up or len(sound) < len(module.runs)):
+                # Before the first has ended, so that a process killed here goes on with this stack.
+                for run in sound:
+                    self.records[run].save()
+            for run in module.runs:
+                if run.broken_at is not None:
+                    self.records[run].diverged(run.broken_at, *module.described)
                     self.ended.append(run)
-            for run in self.prune([run for run in module.runs if run not in self.ended]):
-                self.records[run].pruned()
-                self.ended.append(run)
+            self._give_up(given_up)
         going_on = [self.records[run] for run in module.runs if run not in self.ended]
         if any(record.due for record in going_on):
             for record in going_on:
                 record.save()
+
+    def give_up_begun(self) -> None:
+        """Gives up the runs that already stand where they are to stop: their process was killed there."""
+        begun = [run for run, record in self.records.items() if record.checkpoint]
+        self._give_up(self.prune(begun) if self.prune else {})
+
+    def _give_up(self, runs: Mapping[Run, str]) -> None:
+        for run, why in runs.items():
+            self.records[run].pruned(why)
+            self.ended.append(run)
 
     def complete(self, module: RunsModule) -> None:
         """The runs are trained and tested."""

@@ -6,20 +6,30 @@ It knows nothing of Hydra. From Python, with configurations and folders:
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from hashlib import sha256
 from threading import Event
 
 import torch
 
+from runner.config.schema import Config
 from runner.errors import CheckpointError, DataError, LockedError, summary
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.writer import RunRecord
 from runner.training.build import build_module, build_run, lightning_trainer
-from runner.training.groups import Assignment, Piece, counted, evenly, former_pieces, grouped, sizes
-from runner.training.plan import MAX_WIDTH, fastest_plan
+from runner.training.groups import (
+    Assignment,
+    Piece,
+    begun_pieces,
+    companions,
+    counted,
+    evenly,
+    former_pieces,
+    grouped,
+    sizes,
+)
+from runner.training.plan import MAX_WIDTH, Plan, fastest_plan, widest_plan
 from runner.training.progress import Bar, Bars
 from runner.training.recorder import Recorder, RecorderCallback
 from runner.training.run import Run
@@ -44,7 +54,8 @@ class Refused:
     error: Exception
 
 
-Prune = Callable[[dict[int, Run]], Iterable[int]]
+# Given the runs after an epoch, by number: those that are to be trained no further, and why.
+Prune = Callable[[dict[int, Run]], Mapping[int, str]]
 
 
 def train_all(
@@ -54,7 +65,8 @@ def train_all(
     refused: Callable[[int, Exception], object] = lambda number, error: None,
     width: int | None = None,
     max_width: int = MAX_WIDTH,
-    prune: Prune = lambda runs: (),
+    prune: Prune | None = None,
+    bars: Callable[[], Bars] = Bars,
 ) -> None:
     """Trains and tests every run in its folder, stack by stack; goes on where it was interrupted.
 
@@ -63,22 +75,26 @@ def train_all(
         tell: Is told in a line how each group of runs is trained, and why.
         finished: Is called with a run's place in `assignments` as soon as it has ended, and its line.
         refused: Is called for a run that cannot begin: locked by a process, damaged, or without a folder.
-        width: Runs per stack; None measures which is fastest. 1 trains them one by one.
+        width: Runs per stack; 1 trains them one by one. None measures which is fastest, or with `prune`
+            takes as many as fit: what is measured may differ after a kill, and other last bits of the
+            metrics may then give up other runs.
         max_width: The largest width to try.
-        prune: Chooses, after each epoch of a stack, which of its runs are given up. They leave the
-            stack, and the others go on in it.
+        prune: Chooses, after each epoch of a stack, which of its runs are given up, and why. They leave
+            the stack, and the others go on in it. None gives up none.
+        bars: Makes the progress bars of a group.
 
     Raises:
         Interrupted: A signal; what was trained so far is in the folders.
     """
     gone: set[int] = set()  # refused
     for what, members in grouped([config for config, _ in assignments]):
-        pieces, workers = planned(what, members, assignments, tell, width, max_width)
+        choose = fastest_plan if prune is None else widest_plan
+        pieces, workers = planned(what, members, assignments, tell, width, max_width, choose)
         stopped = Event()
-        with Bars() as bars:
+        with bars() as shown:
 
             def work(piece: Piece) -> Iterator[Ended | Refused]:
-                return train_piece(piece, assignments, bars, stopped, prune)  # noqa: B023
+                return train_piece(piece, assignments, shown, stopped, prune)  # noqa: B023
 
             for piece, outcome in carried_out(work, pieces, workers, stopped):
                 match outcome:
@@ -106,9 +122,15 @@ def planned(
     tell: Callable[[str], object],
     width: int | None,
     max_width: int,
+    choose: Callable[[Sequence[Config], int | None, int], Plan],
 ) -> tuple[deque[Piece], int]:
     """The stacks of a group of runs, and how many of them are trained side by side."""
-    former = former_pieces({n: assignments[n] for n in members}, width or max_width)
+    begun: list[Piece] = []
+    if choose is widest_plan:  # the plan that a killed process had
+        plan = choose([assignments[n][0] for n in members], width, max_width)
+        begun = begun_pieces(evenly(members, plan.width), assignments, plan.workers)
+    left = {n: assignments[n] for n in members if not any(n in piece.runs for piece in begun)}
+    former = begun + former_pieces(left, width or max_width)
     pieces = deque(former)
     for piece in former:
         piece.how = f"{counted(piece.runs)}{what}, as one again"
@@ -116,7 +138,7 @@ def planned(
     again = {n for piece in former for n in piece.runs}
     workers = max((piece.workers for piece in former), default=1)
     if fresh := [n for n in members if n not in again]:
-        plan = fastest_plan([assignments[n][0] for n in fresh], width, max_width)
+        plan = choose([assignments[n][0] for n in fresh], width, max_width)
         parts = list(evenly(fresh, plan.width))
         how = f"{counted(fresh)}{what}, {sizes(parts, plan.workers)} ({plan.why})"
         tell(how)
@@ -154,7 +176,7 @@ def train_piece(
     assignments: Sequence[Assignment],
     bars: Bars,
     stopped: Event,
-    prune: Prune = lambda runs: (),
+    prune: Prune | None = None,
 ) -> Iterator[Ended | Refused]:
     """Trains and tests runs as one, each from where it stands, to their end.
 
@@ -184,7 +206,10 @@ def train_piece(
             for number, folder in folders.items():
                 try:
                     record = RunRecord(
-                        assignments[number][0], folder, up_to, companions(piece, assignments)
+                        assignments[number][0],
+                        folder,
+                        up_to,
+                        companions(piece.runs, assignments, piece.workers),
                     )
                     records[number] = files.enter_context(closing(record))
                 except CheckpointError as error:
@@ -213,14 +238,6 @@ def train_piece(
             raise
 
 
-def companions(piece: Piece, assignments: Sequence[Assignment]) -> dict[str, object] | None:
-    """What runs that are trained as one note of each other, to be trained as one again."""
-    if len(piece.runs) == 1:
-        return None
-    names = ",".join(assignments[number][1].name for number in piece.runs)
-    return {"runs": sha256(names.encode()).hexdigest()[:8], "workers": piece.workers}
-
-
 def last_common_epoch(folders: Iterable[RunFolder]) -> int | None:
     """The last epoch from which all runs of a stack can go on; None: each from its own.
 
@@ -244,7 +261,7 @@ def interrupted(record: RunRecord) -> bool:
 
 
 def fit(
-    records: dict[int, RunRecord], piece: Piece, bars: Bars, stopped: Event, prune: Prune
+    records: dict[int, RunRecord], piece: Piece, bars: Bars, stopped: Event, prune: Prune | None
 ) -> Iterator[int]:
     """Trains and tests runs as one; yields the number of each as it ends.
 
@@ -272,9 +289,12 @@ def fit(
             # All are saved before the first has a result: those left go on as they are.
             for run in trained:
                 of_run[run].save()
-            recorder = Recorder(of_run, lambda now: pruned(now, runs, prune))
+            recorder = Recorder(of_run, prune and by_run(prune, runs))
+            recorder.give_up_begun()
             callbacks = [RecorderCallback(recorder, bar, stopped)]
-            if trained:
+            if recorder.ended:
+                trained = []
+            elif trained:
                 test(trained, of_run, callbacks)
             else:
                 train(list(of_run), of_run, callbacks)
@@ -283,10 +303,14 @@ def fit(
                 yield runs[run]
 
 
-def pruned(now: Iterable[Run], numbers: dict[Run, int], prune: Prune) -> list[Run]:
+def by_run(prune: Prune, numbers: dict[Run, int]) -> Callable[[Iterable[Run]], dict[Run, str]]:
     """Which runs the caller gives up, who knows them by number."""
-    by_number = {numbers[run]: run for run in now}
-    return [by_number[number] for number in prune(by_number)]
+
+    def pruned(now: Iterable[Run]) -> dict[Run, str]:
+        of_number = {numbers[run]: run for run in now}
+        return {of_number[number]: why for number, why in prune(of_number).items()}
+
+    return pruned
 
 
 def train(

@@ -319,14 +319,14 @@ def test_runs_that_are_given_up_leave_the_others_unharmed(tmp_path: Path) -> Non
     configs = three_runs("adam", "dropout", "mlp")
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
 
-    def prune(runs: dict[int, Run]) -> list[int]:
-        return [number for number, run in runs.items() if number == 1 and run.epoch == 2]
+    def prune(runs: dict[int, Run]) -> dict[int, str]:
+        return {n: "too slow" for n, run in runs.items() if n == 1 and run.epoch == 2}
 
     ended: list[int] = []
     train_all(jobs, print, lambda number, how: ended.append(number), width=3, prune=prune)
     assert ended[0] == 1 and sorted(ended) == [0, 1, 2]
     given_up = RunFolder(tmp_path / "1")
-    assert given_up.status == "pruned"
+    assert (given_up.status, given_up.epoch, given_up.reason) == ("pruned", 2, "too slow")
     assert [line["epoch"] for line in given_up.metrics()] == [0, 1, 2]
     train_all(jobs[1:2], print)  # asked for again it goes on to the end
     for i, (config, path) in enumerate(jobs):
