@@ -9,9 +9,10 @@ from pathlib import Path
 from runner.reporting import documents
 from runner.reporting.figures import pictures_of
 from runner.reporting.mean_curves import MEANS, write_mean_curves
+from runner.reporting.run_findings import findings_of, first_complete
 from runner.reporting.settings import facts_of
 from runner.runs.files import make_folder
-from runner.runs.folder import FINISHED
+from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.evidence import Evidence
 from runner.studies.fairness import unfairness
 from runner.studies.measuring import numbers_of, value_in
@@ -38,6 +39,7 @@ def write_report(
     keys = list(dict.fromkeys(key for arm in arms.values() for key in arm.settings))
     runs = dict.fromkeys(run for arm in arms.values() for run in arm.all_runs)
     place = folder / evidence.name if evidence.suffix else folder
+    found = findings_of(folder, _shown_runs(evidence))
     again = (evidence.record.command, shlex.join(["python", "-m", "runner.report", str(place)]))
     text = documents.markdown(
         "study",
@@ -50,15 +52,26 @@ def write_report(
         keys=keys,
         reported=evidence.task.reported().name,
         arms=[_row(evidence, name, keys) for name in arms],
+        of="the first seed of each arm" if len(found.paths) > 1 else "",
+        found=found,
         cautions=list(cautions(evidence)),
         notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],
         facts=facts_of([evidence.folder_of(run) for run in runs]),
         commands="\n".join([*again, f"tensorboard --logdir {folder}"]),
     )
     title = f"{folder.name}: {study.question}"
-    path = documents.write(folder, f"report{evidence.suffix}", title, text, pictures)
+    path = documents.write(folder, f"report{evidence.suffix}", title, text, pictures, found.images)
     write_mean_curves(evidence)
     return path
+
+
+def _shown_runs(evidence: Evidence) -> dict[str, RunFolder]:
+    """Of each arm the first run that completed."""
+    found = {
+        name: first_complete(evidence.folder_of(run) for _, run in arm.final_runs)
+        for name, arm in evidence.arms.items()
+    }
+    return {name: run for name, run in found.items() if run}
 
 
 def _row(evidence: Evidence, name: str, keys: Sequence[str]) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 from runner.config.claims import measured_metric
 from runner.options.tasks import Classification, Metric
 from runner.reporting import documents
+from runner.reporting.run_findings import findings_of, first_complete
 from runner.reporting.search_figures import pictures_of_search
+from runner.reporting.settings import facts_of
 from runner.runs.folder import RunFolder
 from runner.search.experiment import command_of, command_of_experiment, write_experiment
 from runner.search.findings import cautions, progress_of
@@ -23,6 +25,10 @@ def write_search_report(record: Record, folder: Path) -> Path:
     """Writes report.html, report.md, figures/ and the best trial's experiment; returns the first."""
     pictures = pictures_of_search(record, folder)
     progress = progress_of(record, folder)
+    best = [] if record.best is None else record.trials[record.best].runs
+    shown = first_complete(RunFolder(folder / run) for run in best)
+    found = findings_of(folder, {"": shown} if shown else {})
+    all_runs = [run for each in (*record.trials, *(record.final or ())) for run in each.runs]
     text = documents.markdown(
         "search",
         name=folder.name,
@@ -39,9 +45,12 @@ def write_search_report(record: Record, folder: Path) -> Path:
         rungs=[_rung(record, number) for number in range(len(record.decisions))],
         cautions=list(cautions(record, folder)),
         pictures=pictures,
+        of="the best trial",
+        found=found,
+        facts=facts_of([RunFolder(folder / run) for run in dict.fromkeys(all_runs)]),
         commands="\n".join([record.command, f"python -m runner.search {folder}"]),
     )
-    return documents.write(folder, "report", f"{folder.name}: search", text, pictures)
+    return documents.write(folder, "report", f"{folder.name}: search", text, pictures, found.images)
 
 
 def reported(record: Record, folder: Path) -> Metric:

@@ -1,7 +1,7 @@
 """What a report says of how its runs were made: settings in few words, versions, device, date, commit."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.config.defaults import default
@@ -17,18 +17,17 @@ def facts_of(folders: Sequence[RunFolder]) -> list[Fact]:
     Raises:
         DataError: A run is damaged.
     """
-    begun = [(folder, folder.config()) for folder in folders]
-    configs = [config for _, config in begun if config]
-    results = [result for folder, _ in begun if (result := folder.result)]
+    configs = [folder.config() for folder in folders]
+    results = [folder.result for folder in folders]
     found: dict[str, list[str]] = {"runs": [_counted(folders)]}
-    for config in configs:
-        for what, text in _settings(config):
+    for config, result in zip(configs, results, strict=True):
+        for what, text in _settings(config, result) if config else ():
             found.setdefault(what, []).append(text)
-    for folder, result in zip(folders, (folder.result for folder in folders), strict=True):
+    for folder, result in zip(folders, results, strict=True):
         for what, text in _origin(folder, result) if result else ():
             found.setdefault(what, []).append(text)
-    seconds = [result["train_seconds"] for result in results if result["train_seconds"]]
-    if seconds:
+    seconds = [result["train_seconds"] or 0.0 for result in results if result]
+    if any(seconds):
         found["training time"] = [f"{sum(seconds):.3g} s in all"]
     return [(what, "; ".join(_distinct(texts))) for what, texts in found.items()]
 
@@ -45,8 +44,9 @@ def _distinct(texts: Sequence[str], most: int = 4) -> list[str]:
     return different[:most] + ([f"{rest} more"] if rest > 0 else [])
 
 
-def _settings(config: Config) -> Iterator[Fact]:
-    yield "data", option(config, "data")
+def _settings(config: Config, result: Mapping[str, Any] | None) -> Iterator[Fact]:
+    data = (result or {}).get("data")  # that of a run without a result is not known
+    yield "data", option(config, "data") + (f" ({data['fingerprint'][:12]})" if data else "")
     yield "architecture", option(config, "architecture")
     yield "batch size", str(config.batch_size.size)
     yield "epochs", str(config.epochs)

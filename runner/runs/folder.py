@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,10 @@ FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
 DELETED = "{} was deleted while its run was being trained"
 ROW = re.compile(r"\[[\d,\s]+\]")  # of a matrix: on one line
+MAX_PICTURE_BYTES, MAX_PIXELS = 1 << 24, 1 << 25
+PNG = re.compile(
+    rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(.{4})(.{4})", re.DOTALL
+)  # and its width and height
 TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
 
 
@@ -219,6 +224,17 @@ class RunFolder:
 
     def write_picture(self, name: str, png: bytes) -> None:
         write_atomically(self._mine(f"{name}.png"), png, sync=False)
+
+    def pictures(self) -> dict[str, bytes]:
+        """Its pictures as PNG, by name."""
+        found = {}
+        for path in sorted(self.path.glob("*.png")):
+            png = read_file(path, MAX_PICTURE_BYTES) or b""
+            size = PNG.match(png)
+            if not size or prod(int.from_bytes(side) for side in size.groups()) > MAX_PIXELS:
+                raise DataError(f"{path}: no PNG of at most {MAX_PIXELS:,} pixels")
+            found[path.stem] = png
+        return found
 
     def predictions(self) -> tuple["np.ndarray", "np.ndarray"]:
         """Probabilities (n, classes) and labels (n,) of the test split.
