@@ -19,7 +19,7 @@ from runner.foreign import for_html, for_markdown, for_markdown_code
 from runner.reporting.canvas import Picture
 from runner.runs.files import make_folder, write_atomically
 
-WIDE = 600  # pixels from which an image is scrolled on a narrow screen instead of made smaller
+WIDE = 420  # pixels from which an image is scrolled on a narrow screen instead of made smaller
 MARKS = {"confirmed": "✔", "refuted": "✘", "undecided": "?"}
 
 
@@ -65,6 +65,7 @@ def html(title: str, text: str, pictures: Mapping[str, str | bytes], sortable: b
         pictures: SVG or PNG by the path that the document gives; other images are left out.
         sortable: A click on the heading of a column sorts a table by it.
     """
+    text = text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")  # one number, one line
     body = Markup(PARSER.render(text, {"pictures": pictures}))
     return HTML.get_template("page.html.jinja").render(title=title, body=body, sortable=sortable)
 

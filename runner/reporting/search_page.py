@@ -1,7 +1,6 @@
 """What the report of a search says, and the files that it is written to."""
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ from runner.reporting import documents
 from runner.reporting.run_findings import findings_of, first_complete
 from runner.reporting.search_figures import pictures_of_search
 from runner.reporting.settings import facts_of
+from runner.reporting.words import shown, with_interval
 from runner.runs.folder import RunFolder
 from runner.search.experiment import command_of, command_of_experiment, write_experiment
 from runner.search.findings import cautions, progress_of
-from runner.search.record import Again, Record, Trial
+from runner.search.record import Again, Record
 from runner.search.space import words_of
-from runner.studies.statistics import mean_interval
 
 SHOWN, TOLD = 10, 3  # of the best trials, in the report and on the screen
 
@@ -85,9 +84,10 @@ def rows_of(record: Record, folder: Path) -> list[list[str]]:
             str(number),
             _number(record.value(number)),
             *(_fresh(final.get(number), folder, (record.search.by, test)) if final else []),
-            *(_setting(record.trials[number], key) for key in record.search.space),
+            *(shown(draw[key]) if key in draw else "–" for key in record.search.space),
         ]
         for number in order
+        for draw in [record.trials[number].draw]
     ]
 
 
@@ -112,10 +112,7 @@ def _fresh(again: Again | None, folder: Path, metrics: Sequence[str]) -> list[st
         if not values or len(values) < len(results):
             cells.append("–")
             continue
-        mean, low, high = mean_interval(values)
-        shown = (measured_metric(metric) or Metric(metric)).shown
-        spread = f" ± {shown((high - low) / 2)}" if isfinite(high - low) else ""
-        cells.append(f"{shown(mean)}{spread}")
+        cells.append(with_interval(values, measured_metric(metric) or Metric(metric)))
     return cells
 
 
@@ -134,13 +131,6 @@ def _rung(record: Record, number: int) -> dict[str, Any]:
         "dropped": ", ".join(map(str, dropped)) or "–",
         "lost": ", ".join(map(str, lost)) or "–",
     }
-
-
-def _setting(trial: Trial, key: str) -> str:
-    if key not in trial.draw:
-        return "–"
-    value = trial.draw[key]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(value: float | None) -> str:

@@ -1,11 +1,12 @@
 """What a report says of how its runs were made: settings in few words, versions, device, date, commit."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runner.config.defaults import default
 from runner.config.schema import Config
+from runner.reporting.words import shown
 from runner.runs.folder import RunFolder
 
 Fact = tuple[str, str]
@@ -20,8 +21,8 @@ def facts_of(folders: Sequence[RunFolder]) -> list[Fact]:
     configs = [folder.config() for folder in folders]
     results = [folder.result for folder in folders]
     found: dict[str, list[str]] = {"runs": [_counted(folders)]}
-    for config, result in zip(configs, results, strict=True):
-        for what, text in _settings(config, result) if config else ():
+    for config in configs:
+        for what, text in _settings(config) if config else ():
             found.setdefault(what, []).append(text)
     for folder, result in zip(folders, results, strict=True):
         for what, text in _origin(folder, result) if result else ():
@@ -44,9 +45,8 @@ def _distinct(texts: Sequence[str], most: int = 4) -> list[str]:
     return different[:most] + ([f"{rest} more"] if rest > 0 else [])
 
 
-def _settings(config: Config, result: Mapping[str, Any] | None) -> Iterator[Fact]:
-    data = (result or {}).get("data")  # that of a run without a result is not known
-    yield "data", option(config, "data") + (f" ({data['fingerprint'][:12]})" if data else "")
+def _settings(config: Config) -> Iterator[Fact]:
+    yield "data", option(config, "data")
     yield "architecture", option(config, "architecture")
     yield "batch size", str(config.batch_size.size)
     yield "epochs", str(config.epochs)
@@ -57,7 +57,7 @@ def option(config: Config, group: str) -> str:
     values: dict[str, Any] = getattr(config, group).model_dump(mode="json")
     name = str(values.pop("name", group))
     other = [
-        f"{key}={value}"
+        f"{key}={shown(value)}"
         for key, value in values.items()
         if key != "root" and value != default(f"{group}.{key}", {group: name})
     ]
@@ -65,6 +65,8 @@ def option(config: Config, group: str) -> str:
 
 
 def _origin(folder: RunFolder, result: dict[str, Any]) -> Iterator[Fact]:
+    if data := result["data"]:
+        yield "data fingerprint", data["fingerprint"][:12]
     yield "device", f"{result['device']}, {result['precision']}"
     yield "versions", ", ".join(f"{name} {text}" for name, text in result["versions"].items())
     yield "git commit", result["git_commit"] or "none"

@@ -8,8 +8,9 @@ from statistics import mean
 from runner.reporting import documents
 from runner.reporting.run_findings import RunFindings, findings_of, first_complete
 from runner.reporting.settings import facts_of
-from runner.reporting.sweep import Combination, Sweep, shown
+from runner.reporting.sweep import Combination, Sweep
 from runner.reporting.sweep_figures import pictures_of
+from runner.reporting.words import shown
 
 MOST_NAMED = 6
 FEW_SEEDS = 5

@@ -16,6 +16,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 SPLITS = ("train", "val")
 
 
+def scalars(metrics: Mapping[str, float | None]) -> Summary | None:
+    """Numbers of one epoch, as one record: its checksum takes as long as all the rest of it."""
+    found = [Summary.Value(tag=k, simple_value=v) for k, v in metrics.items() if v is not None]
+    return Summary(value=found) if found else None
+
+
 class SplitCurves:
     """Writes <run>/train/ and <run>/val/, a few times in a run: no file stays open.
 
@@ -34,12 +40,14 @@ class SplitCurves:
         self.waiting = {split: list(first) for split in SPLITS}
 
     def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        for name, value in metrics.items():
-            split, _, metric = name.partition("/")
-            if split in SPLITS and value is not None:
-                summary = Summary(value=[Summary.Value(tag=metric, simple_value=value)])
-                event = Event(wall_time=time.time(), step=epoch, summary=summary)
-                self.waiting[split].append(event)
+        for split, events in self.waiting.items():
+            own = {
+                name.partition("/")[2]: value
+                for name, value in metrics.items()
+                if name.startswith(f"{split}/")
+            }
+            if summary := scalars(own):
+                events.append(Event(wall_time=time.time(), step=epoch, summary=summary))
 
     def flush(self) -> None:
         """Writes what was added so far."""

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.command.compose import composing
-from runner.command.overrides import leaves, quoted
+from runner.command.overrides import quoted
 from runner.command.request import Request
 from runner.config.schema import Config
 from runner.config.study import Study, key_of
+from runner.config.varying import leaves
 from runner.runs.job import Job
 
 Combination = dict[str, Any]  # tuned values by key
