@@ -52,7 +52,7 @@ def write_report(
         keys=keys,
         reported=evidence.task.reported().name,
         arms=[_row(evidence, name, keys) for name in arms],
-        of="the first seed of each arm" if len(found.paths) > 1 else "",
+        of="the first complete run of each arm" if len(found.paths) > 1 else "",
         found=found,
         cautions=list(cautions(evidence)),
         notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],

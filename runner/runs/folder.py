@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = Path("outputs")
 HYDRA = ".hydra"  # how the run was composed, in Hydra's files
+CURVES = ("train", "val")  # TensorBoard's curves once more, by split
 FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
 DELETED = "{} was deleted while its run was being trained"
@@ -276,8 +277,8 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
-        for folder in (self.path, self.path / "train", self.path / "val"):
-            for events in folder.glob("events.out.tfevents.*"):
+        for folder in ("", *CURVES):
+            for events in (self.path / folder).glob("events.out.tfevents.*"):
                 events.unlink()
         for picture in self.path.glob("*.png"):
             picture.unlink()
@@ -306,8 +307,8 @@ class RunFolder:
 
     def check_folders(self) -> None:
         """Raises DataError if a link would lead what is written to another place."""
-        for path in (self.path, self.checkpoints.path, self.path / HYDRA):
-            check_no_link(path)
+        for name in ("", self.checkpoints.path.name, HYDRA, *CURVES):
+            check_no_link(self.path / name)
 
     def _mine(self, name: str) -> Path:
         """Where to write a file.

@@ -7,13 +7,15 @@ val/loss that of val/. The charts without a slash in their name come first.
 import socket
 import time
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-SPLITS = ("train", "val")
+from runner.runs.files import append, make_folder
+from runner.runs.folder import CURVES
 
 
 def scalars(metrics: Mapping[str, float | None]) -> Summary | None:
@@ -32,12 +34,12 @@ class SplitCurves:
 
     def __init__(self, folder: Path, resumed_after: int | None) -> None:
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self.paths = {split: folder / split / name for split in SPLITS}
+        self.paths = {split: folder / split / name for split in CURVES}
         first = [Event(wall_time=time.time(), file_version="brain.Event:2")]
         if resumed_after is not None:
             begun = SessionLog(status=SessionLog.START)
             first.append(Event(wall_time=time.time(), step=resumed_after + 1, session_log=begun))
-        self.waiting = {split: list(first) for split in SPLITS}
+        self.waiting = {split: list(first) for split in CURVES}
 
     def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         for split, events in self.waiting.items():
@@ -52,10 +54,10 @@ class SplitCurves:
     def flush(self) -> None:
         """Writes what was added so far."""
         for split, path in self.paths.items():
-            path.parent.mkdir(exist_ok=True)
-            with path.open("ab") as file:
-                writer = RecordWriter(file)
-                for event in self.waiting[split]:
-                    writer.write(event.SerializeToString())
-                writer.flush()
+            records = BytesIO()
+            writer = RecordWriter(records)
+            for event in self.waiting[split]:
+                writer.write(event.SerializeToString())
+            make_folder(path.parent)
+            append(path, records.getvalue(), create=True)
             self.waiting[split].clear()
