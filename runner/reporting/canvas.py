@@ -18,6 +18,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 from runner.foreign import visible
 
@@ -59,6 +60,15 @@ class Picture:
     def path(self) -> str:
         """Where it is kept, from the folder of the report."""
         return f"{self.folder}/{self.name}.svg"
+
+
+class PlainNumbers(LogFormatterSciNotation):
+    """0.3 instead of 3 × 10⁻¹, where no number on the axis is long."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        told: str = super().__call__(x, pos)
+        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
+        return f"{x:g}" if told and low >= 5e-4 and high <= 1e5 else told
 
 
 @contextmanager
@@ -123,6 +133,9 @@ def set_scale(axis: Axes, which: str, log: bool) -> None:
     """A logarithmic axis, or a few round numbers on a linear one."""
     if log:
         axis.set_xscale("log") if which == "x" else axis.set_yscale("log")
+        along = axis.xaxis if which == "x" else axis.yaxis
+        along.set_major_formatter(PlainNumbers())
+        along.set_minor_formatter(PlainNumbers())
     else:
         axis.locator_params(axis=which, nbins=5)  # type: ignore[arg-type]
 
@@ -138,7 +151,7 @@ def spans_decades(lines: Sequence[Any], vertical: bool = False, factor: float = 
 def log_if_wide(axis: Axes) -> None:
     """A logarithmic y axis where the largest value would leave no room for the others."""
     if spans_decades(axis.get_lines(), vertical=True, factor=20):
-        axis.set_yscale("log")
+        set_scale(axis, "y", log=True)
 
 
 def as_picture(name: str, caption: str, figure: Figure) -> Picture:

@@ -137,7 +137,7 @@ def draw_curves(evidence: Evidence) -> Picture | None:
         else:
             axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if metric == "train/loss" and positive:
-            axis.set_yscale("log")
+            set_scale(axis, "y", log=True)
     add_legend(figure, axes)
     return as_picture("curves", "Mean of the seeds; the band is one standard deviation.", figure)
 
@@ -173,7 +173,7 @@ def draw_tuning(evidence: Evidence) -> Picture | None:
         axis.set_ylabel(measure.text)
         values = [_place(c, key, numeric) for c in tried if key in c.values]
         if numeric and min(values) > 0:
-            axis.set_xscale("log")
+            set_scale(axis, "x", log=True)
         log_if_wide(axis)
     add_legend(figure, axes)
     caption = "What tuning tried. The ring is the value that was chosen; a run that diverged has no point."

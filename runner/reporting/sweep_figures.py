@@ -160,7 +160,7 @@ def draw_curves(sweep: Sweep) -> Picture:
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if metric == "train/loss" and _positive(axis.get_lines()):
-            axis.set_yscale("log")
+            set_scale(axis, "y", log=True)
     add_legend(figure, axes)
     caption = "Learning curves"
     if len(sweep.ranked) > 1:

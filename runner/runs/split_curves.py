@@ -1,7 +1,8 @@
 """A run's curves of the training and of the validation split, once more as TensorBoard draws them in one chart.
 
-One chart is one tag, and a colour is a folder of events: so train/loss is also `loss` of the folder train/, and
-val/loss that of val/. The charts without a slash in their name come first.
+One chart is one tag, and a colour is a folder of events: so train/loss is also Curves/loss of the folder train/, and
+val/loss that of val/. TensorBoard shows groups by the alphabet, capitals first: all of a task's metrics come before
+the learning rate and the diagnostics of layers.
 """
 
 import socket
@@ -44,7 +45,7 @@ class SplitCurves:
     def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         for split, events in self.waiting.items():
             own = {
-                name.partition("/")[2]: value
+                f"Curves/{name.removeprefix(f'{split}/')}": value
                 for name, value in metrics.items()
                 if name.startswith(f"{split}/")
             }
