@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 
 from runner.reporting import documents
-from runner.reporting.run_findings import RunFindings, findings_of, first_complete
+from runner.reporting.run_findings import RunFindings, findings_of
 from runner.reporting.settings import facts_of
 from runner.reporting.sweep import Combination, Sweep
 from runner.reporting.sweep_figures import pictures_of
@@ -55,13 +55,13 @@ def write_sweep_report(sweep: Sweep, commands: Sequence[str]) -> Path:
 
 def _winner(sweep: Sweep) -> tuple[str, RunFindings]:
     """What the report calls the first run of the best combination, and what it has found."""
-    best = sweep.ranked[0] if sweep.ranked else None
-    run = first_complete(run.folder for _, run in sorted(best.runs.items())) if best else None
-    if not best or not run:
+    runs = sorted(sweep.ranked[0].runs.items()) if sweep.ranked else []
+    complete = [(seed, run.folder) for seed, run in runs if run.status == "complete"]
+    if not complete:
         return "", RunFindings()
-    seed = next(seed for seed, swept in best.runs.items() if swept.folder is run)
-    several = len(sweep.runs) > 1
-    return f"{best}, seed {seed}" if several else "", findings_of(sweep.folder, {"": run})
+    seed, run = complete[0]
+    of = f"{sweep.ranked[0]}, seed {seed}" if len(sweep.runs) > 1 else ""
+    return of, findings_of(sweep.folder, {"": run})
 
 
 def counted(comparisons: int) -> str:
