@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,6 @@ class Curves:
         Which settings and metrics are shown is said by runner.runs.hparams.
         """
         self.add_epoch(epoch, metrics)
-        self.splits.flush()
         start = SessionStartInfo()
         for key, value in flat({k: v for k, v in self.config.items() if k != "trainer"}):
             match value:
@@ -127,8 +127,11 @@ class Curves:
         self.splits.flush()
 
     def close(self) -> None:
-        self.writer.flush()
-        self.writer.close()
+        """What matters was flushed before: a disk that is full by now has failed the run already."""
+        with suppress(OSError):
+            self.writer.flush()
+        with suppress(OSError):
+            self.writer.close()
 
     def _add(self, value: Summary.Value, step: int = 0) -> None:
         summary = Summary(value=[value])

@@ -148,6 +148,7 @@ class RunRecord:
             self.curves.add_picture(self.epoch, name, png, picture.size)
         self.curves.add_scores(self.epoch, findings.scores.get("per_class"))
         self.curves.add_result(self.epoch, shown)
+        self.curves.flush()
         last = self.folder.metrics()[-1]
         result = self._result("complete", last, parameters, batch_size, device)
         self.folder.write_result(result | shown | findings.scores)
