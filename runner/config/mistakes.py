@@ -24,6 +24,7 @@ KEYS = {
     **dict.fromkeys(("bs", "batch", "batchsize", "batch_size"), "batch_size.size"),
     **dict.fromkeys(("layers", "units", "hidden_sizes", "widths"), "architecture.hidden"),
     **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs", "epoch"), "epochs"),
+    **dict.fromkeys(("eval_every", "eval_steps", "val_check_interval"), "evaluate_every"),
     **dict.fromkeys(("model", "network", "net", "arch"), "architecture"),
     **dict.fromkeys(("device", "accelerator", "gpu", "gpus"), "trainer"),
     **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),

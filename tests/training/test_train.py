@@ -38,7 +38,7 @@ def same_files(one: RunFolder, other: RunFolder) -> None:
     # Which is there depends on how often a checkpoint was written.
     assert names[0] ^ names[1] <= {"previous.ckpt"}
     assert one.status == other.status
-    for a, b in zip(one.metrics(), other.metrics(), strict=True):
+    for a, b in zip(one.curve(), other.curve(), strict=True):
         assert list(a) == list(b)
         for key in a.keys() - {"seconds"}:
             # Statistics of layers count units beside a threshold, one of which may cross it.
@@ -102,14 +102,22 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseExc
 def test_an_interrupted_stack_resumes_stacked_and_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configs = three_runs("adam", "dropout", "mlp")
+    configs = [
+        config.model_copy(update={"evaluate_every": 3})  # interrupted after the 19th step
+        for config in three_runs("adam", "dropout", "mlp")
+    ]
     interrupt_after(monkeypatch, 2, Interrupted(2))
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     with pytest.raises(Interrupted):
         train_all(jobs, print, width=3)
     assert [RunFolder(path).status for _, path in jobs] == ["interrupted"] * 3
     assert [len(RunFolder(path).metrics()) for _, path in jobs] == [3] * 3
+    steps = [line["step"] for line in RunFolder(jobs[0][1]).curve()]
+    assert steps == [0, 3, 6, 8, 9, 12, 15, 16]
     alone(*jobs[0])
+    curve = RunFolder(jobs[0][1]).curve()
+    assert [line["step"] for line in curve] == sorted({0, *range(3, 41, 3), *range(8, 41, 8)})
+    assert [line["epoch"] for line in curve] == [line["step"] / 8 for line in curve]
     late = configs[0].model_copy(update={"seed": 9})
     jobs.append((late, tmp_path / "late"))  # a fresh run joins two that go on
     train_all(jobs[1:], print, width=3)
@@ -273,6 +281,7 @@ def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
         ("loss=quadratic", False),
         ("batch_size=tiny", False),
         ("epochs=3", False),
+        ("evaluate_every=2", False),
         ("optimizer=adam", False),
         ("schedule=cosine", False),
         ("regularizer.batch_norm=true", False),
