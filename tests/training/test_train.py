@@ -85,6 +85,17 @@ def test_stacked_and_alone_leave_the_same_files(tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "stacked4").status == "diverged"
 
 
+def test_inside_an_epoch_nothing_is_recorded_of_a_run_that_is_not_finite(tmp_path: Path) -> None:
+    configs = configs_of(["optimizer.lr=0.01"], ["optimizer.lr=3e38"], common=["evaluate_every=2"])
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    train_all(jobs, print, width=2)
+    sound, broken = (RunFolder(path) for _, path in jobs)
+    assert [sound.status, broken.status] == ["complete", "diverged"]
+    assert [line["step"] for line in sound.curve()] == list(range(0, 41, 2))
+    assert [line["step"] for line in broken.curve()] == [0]
+    broken.check_finished()
+
+
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
     """Makes the next stack stop in the middle of an epoch."""
     step, left = RunsModule.step, [epochs * 8 + 3]
@@ -123,6 +134,19 @@ def test_an_interrupted_stack_resumes_stacked_and_alone(
     train_all(jobs[1:], print, width=3)
     for i, (config, path) in enumerate(jobs):
         same_files(RunFolder(path), alone(config, tmp_path / f"whole{i}"))
+
+
+def test_a_resumed_run_has_every_measurement_once_and_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config,) = configs_of(["evaluate_every=3", "regularizer=dropout", "optimizer=adam"])
+    interrupt_after(monkeypatch, 2, Interrupted(2))
+    with pytest.raises(Interrupted):
+        train_all([(config, tmp_path / "a")], print)
+    curves = [alone(config, tmp_path / name).curve() for name in ("a", "whole")]
+    for line in [line for curve in curves for line in curve]:
+        del line["seconds"]
+    assert curves[0] == curves[1]
 
 
 def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
