@@ -62,9 +62,15 @@ class Status(Record):
 
 
 class Epoch(Measured):
-    """A line of metrics.jsonl."""
+    """A line of metrics.jsonl.
 
-    epoch: Number
+    Attributes:
+        epoch: Finished epochs; with a fraction where it was measured inside one.
+        step: Finished updates.
+        seconds: Spent in training steps.
+    """
+
+    epoch: Number | NonNegative
     step: Number
     seconds: NonNegative
 

@@ -38,7 +38,8 @@ BINS = np.concatenate([-LIMITS[::-1], [0.0], LIMITS])
 
 
 class Curves:
-    """Writes events.out.tfevents.* into a run folder; a step of the horizontal axis is an epoch.
+    """Writes events.out.tfevents.* into a run folder; a step of the horizontal axis is an epoch, or with
+    `evaluate_every` an update. Either is called an epoch here.
 
     Args:
         folder: The run folder.

@@ -36,8 +36,8 @@ def prepare(configs: Iterable[Config]) -> None:
 
     Raises:
         DataError: A data file is missing or damaged.
-        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, or there is
-            no GPU to take.
+        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, a run
+            is shorter than what it is to be evaluated after, or there is no GPU to take.
     """
     problems: dict[str, None] = {}
     for config in configs:
@@ -56,11 +56,19 @@ def prepare(configs: Iterable[Config]) -> None:
             ] = None
             continue
         size, count = batch_size_of(config, data), len(data.train)
+        per_epoch = count // size
+        steps = config.epochs * per_epoch
         problems |= dict.fromkeys(config.task.misfits(facts_of(config.data), config.loss))
         if size > count:
             problems[
                 f"batch_size.size={size}: the training set has {count} examples;"
                 " batch_size=full takes them all"
+            ] = None
+        elif config.evaluate_every and config.evaluate_every > steps:
+            problems[
+                f"evaluate_every={config.evaluate_every}: the run has {steps} steps,"
+                f" {per_epoch} in each of epochs={config.epochs}; at most {steps}, or"
+                " evaluate_every=null for the ends of epochs alone"
             ] = None
         elif (
             config.regularizer.batch_norm
@@ -184,6 +192,7 @@ def build_module(
         batch_size=batch_size_of(config, data),
         precision=precision,
         penalty=penalty_of(config.regularizer),
+        evaluate_every=config.evaluate_every,
     )
 
 
