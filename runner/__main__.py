@@ -130,8 +130,9 @@ def carry_out(request: Request) -> int:
 def search(request: Request) -> int:
     """Trains a search's trials rung by rung and reports which are best."""
     from runner.search.campaign import Campaign
+    from runner.search.trials import runs_of
 
-    campaign = Campaign(request)
+    campaign = Campaign(runs_of(request))
     campaign.carry_out(
         lambda jobs, rung: train_pending(
             jobs, request, True, all_configs=campaign.configs, rung=rung
