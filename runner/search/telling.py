@@ -34,7 +34,9 @@ class Teller:
         best = [f"best {value:.4g}" for value, *_ in best_so_far(record)]
         before = self.plan.before(bracket, epoch)
         left = self._time_left(bracket, before, trials, done)
-        return self.title + ", ".join([f"{where}: {counted(trials)}", *best, *left])
+        if self.title:  # a part of more, which has a line of its own with the time left
+            return f"{self.title}to epoch {epoch}"
+        return ", ".join([f"{where}: {counted(trials)}", *best, *left])
 
     def tell(self, record: Record, decision: Decision, done: int) -> None:
         """Prints what a rung has decided."""
@@ -47,6 +49,7 @@ class Teller:
             for value, trial, epoch in best_so_far(record)
         ]
         left = self._time_left(decision.bracket, decision.epoch, kept, done)
+        left = [f"about {text}" for text in left]
         bracket = f"bracket {decision.bracket + 1}/{len(self.plan.brackets)}"
         where = f"{self.title}{bracket}, epoch {decision.epoch}/{record.epochs}"
         told = [f"{counted(trials)}, {went}", *(said or ["none is left"]), *left]
@@ -57,7 +60,7 @@ class Teller:
         left = self.plan.left(bracket, epoch, alive)
         if not (left and done):
             return []
-        return [f"about {spoken((time.monotonic() - self.begun) / done * left)} left"]
+        return [f"{spoken((time.monotonic() - self.begun) / done * left)} left"]
 
 
 def best_so_far(record: Record) -> list[tuple[float, int, int]]:
