@@ -116,8 +116,14 @@ def carry_out(request: Request) -> int:
     terminal.tell(campaign.plan)
     with whole(campaign.planned, request.jobs[0].config.trainer.progress):
         evidence = campaign.carry_out(
-            lambda jobs: train_pending(
-                jobs, request, True, campaign.study.measures_time, campaign.configs, campaign.stage
+            lambda jobs, rung: train_pending(
+                jobs,
+                request,
+                True,
+                campaign.study.measures_time,
+                campaign.configs,
+                campaign.stage,
+                rung,
             )
         )
 

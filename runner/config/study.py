@@ -11,7 +11,6 @@ from math import prod
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
-from typing_extensions import TypeAliasType
 
 from runner.config.claims import (
     LAYER,
@@ -22,15 +21,10 @@ from runner.config.claims import (
     tested,
 )
 from runner.config.expectations import REPLICATES, Comparison, parse_expectation
+from runner.config.search import ArmsSearch, Search, option_of, path_of
+from runner.config.values import Name, Value
 from runner.options.option import Count, Option, Positive
 
-# What YAML and JSON can hold.
-Value = TypeAliasType(
-    "Value",
-    "bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str"
-    " | list[Value] | dict[str, Value] | None",
-)
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 MOST_RUNS = 10_000  # of a sweep, or of a study's arm
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Seeds = (
@@ -148,6 +142,7 @@ class Study(Option):
         tune: Values to choose from, by key, separately for each arm. A key that an arm sets itself is
             not tuned in it. Where the best value is the first or last of positive numbers, the range
             goes on geometrically, at most twice.
+        search: Instead of `tune`: values to search for, with as many trials, epochs and rungs in each arm.
         tune_seeds: How many seeds are used for tuning; they are other ones than `seeds`. A list names them,
             and may name seeds that are judged by, too.
         tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split;
@@ -164,6 +159,7 @@ class Study(Option):
     seeds: Seeds
     arms: Annotated[dict[Name, Words], Field(min_length=1)]
     tune: dict[str, Choices] = Field(default_factory=dict)
+    search: ArmsSearch | None = None
     tune_seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = 1
     tune_by: str = ""
     sweep: dict[str, Choices] = Field(default_factory=dict)
@@ -184,6 +180,11 @@ class Study(Option):
             return list(self.tune_seeds)
         fresh = (seed for seed in count(TUNING_SEED) if seed not in self.seed_list)
         return list(islice(fresh, self.tune_seeds))
+
+    @property
+    def tunes(self) -> bool:
+        """Whether anything is chosen by validation."""
+        return bool(self.tune or self.search)
 
     @property
     def measures_time(self) -> bool:
@@ -217,6 +218,7 @@ class Study(Option):
         for name, seeds in (("seeds", self.seed_list), ("tune_seeds", self.tuning_seeds)):
             if len(set(seeds)) < len(seeds):
                 yield f"{name}: each seed once"
+        yield from self._problems_of_search()
         tried = prod(map(len, self.tune.values())) * len(self.tuning_seeds)
         if tried > MOST_RUNS:
             yield f"tune: {tried:,} runs of each arm; {MOST_RUNS:,} are allowed"
@@ -247,6 +249,55 @@ class Study(Option):
         for claim in self.claims:
             for comparison in claim.comparisons:
                 yield from self._problems_of(claim, comparison)
+
+    def _problems_of_search(self) -> Iterator[str]:
+        if not self.search:
+            return
+        for other in ("tune", "refine"):
+            if getattr(self, other):
+                yield f"search: instead of {other}, not with it"
+        runs = self.search.trials * len(self.tuning_seeds)
+        if runs > MOST_RUNS:
+            yield f"search: {runs:,} runs of each arm; {MOST_RUNS:,} are allowed"
+        if self.tune_by and self.tune_by not in learning():
+            yield f"tune_by: {self.tune_by}: a search compares {', '.join(learning())}"
+        for arm in self.search.arms:
+            if arm not in self.arms:
+                yield f"search.arms: {unknown(arm, self.arms)}"
+        spaces = {arm: self.search.space_of(arm) for arm in self.arms}
+        for key in dict.fromkeys(key for space in spaces.values() for key in space):
+            path = path_of(key)
+            if path in self.sweep:
+                yield f"sweep: {path}: is searched, too"
+            if self.splits and path == "data.split_seed":
+                yield f"search: {key}: with splits each seed draws its own"
+
+    def _sets(self, arm: str, path: str) -> bool:
+        return path in map(key_of, self.arms[arm])
+
+    def search_of(self, arm: str, options: Mapping[str, str]) -> Search | None:
+        """What is searched for in an arm: what it does not set itself and its options have.
+
+        Args:
+            arm: One of the arms.
+            options: The option of each group that its runs have, where the search draws no other.
+
+        Returns:
+            None if there is nothing.
+        """
+        if not self.search:
+            return None
+        space = self.search.space_of(arm)
+        mine = {key: domain for key, domain in space.items() if not self._sets(arm, path_of(key))}
+        kept = {
+            key: domain
+            for key, domain in mine.items()
+            if not (option := option_of(key)) or key.split("@")[0] in mine
+            or options.get(key.split("@")[0]) == option
+        }  # fmt: skip
+        if not kept:
+            return None
+        return self.search.of(arm, kept, self.tune_by or "val/loss", len(self.tuning_seeds))
 
     def _problems_of_sweep(self) -> Iterator[str]:
         for key in self.sweep.keys() & self.tune.keys():
@@ -286,7 +337,7 @@ class Study(Option):
         """
         if self.ensembles and (unlike := {*ENSEMBLED} - {*config.task.names("test")}):
             yield f"arm '{arm}': ensembles average probabilities; task={config.task.name} has no {unlike.pop()}"
-        measures = [parse_measure(self.tune_by)] if self.tune and self.tune_by else []
+        measures = [parse_measure(self.tune_by)] if self.tunes and self.tune_by else []
         for claim in self.claims:
             used = {term.arm for comparison in claim.comparisons for term in comparison.terms}
             measures += [claim.parsed_measure] if arm in used else []

@@ -22,6 +22,11 @@ class Plan:
     epochs: int
     brackets: list[Bracket]
 
+    @property
+    def trials(self) -> int:
+        """How many are drawn in all."""
+        return sum(bracket.trials for bracket in self.brackets)
+
     def before(self, bracket: int, epoch: int) -> int:
         """The rung before an epoch in a bracket; 0 for the first."""
         return max((rung for rung in self.brackets[bracket].rungs if rung < epoch), default=0)

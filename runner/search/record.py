@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from runner.config.search import Search
-from runner.config.study import Value
+from runner.config.values import Value
 from runner.errors import DataError
 from runner.options.option import Option
 from runner.runs.files import read_file, write_atomically

@@ -60,9 +60,7 @@ class TrialRuns:
         self.own = list(request.jobs[0].overrides)
         words = [w for w in self.own if key_of(w).split(".")[0] not in ("search", "study", "seed")]
         self.words = [*words, *self.arm.words]
-        with composing(request.folders) as composer:
-            choices = composer.composed([*self.own, *self.arm.words]).hydra.runtime.choices
-        self.given = {str(group): str(option) for group, option in choices.items()}
+        self.given = options_of(request, self.arm.words)
 
     def job(self, draw: Draw, seed: int) -> Job:
         """The run of a draw with a seed.
@@ -213,6 +211,13 @@ class TrialRuns:
             return f"space.{key}", message
         drawn = ", ".join(words_of(draw))
         return "space", f"with {drawn}: {problem}"
+
+
+def options_of(request: Request, words: Sequence[str] = ()) -> dict[str, str]:
+    """The option that is chosen in each group, by a command line and these words after it."""
+    with composing(request.folders) as composer:
+        composed = composer.composed([*request.jobs[0].overrides, *words])
+    return {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
 
 
 def runs_of(request: Request) -> TrialRuns:
