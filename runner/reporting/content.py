@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from runner.config.search import path_of
+from runner.config.search import option_of, path_of
 from runner.reporting import documents
 from runner.reporting.budget import chooser, sensitivity
 from runner.reporting.figures import pictures_of
@@ -93,7 +93,8 @@ def cautions(evidence: Evidence) -> Iterator[str]:
     """What makes the comparison less than fair, and which runs did not complete."""
     study = evidence.study
     searched = study.search.space if study.search else {}
-    for key in [*study.tune, *map(path_of, searched)]:
+    of_all = [path_of(key) for key in searched if not option_of(key)]
+    for key in [*study.tune, *of_all]:
         tuned = [name for name, arm in evidence.arms.items() if key in arm.chosen]
         fixed = [name for name in evidence.arms if name not in tuned]
         if tuned and fixed:

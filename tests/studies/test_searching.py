@@ -76,6 +76,8 @@ def test_each_arm_is_searched_with_the_same_budget_and_its_best_is_judged(study)
             assert len(values) == 2 and candidate.value == pytest.approx(sum(values) / 2)
     page = (OUT / "report.md").read_text()
     assert "How much val/loss depends on the settings that an arm gets" in page
+    assert "optimizer.lr was tuned in a, c, but not in b" in page
+    assert "optimizer.momentum was tuned" not in page  # only momentum has it
     assert "expected best of so many" in page and "left out" not in page
 
     before = {path: path.stat().st_mtime_ns for path in OUT.glob("*/status.json")}
