@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from runner.config.claims import direction, learning, tested
-from runner.config.values import Name, Value
+from runner.config.values import Value
 from runner.options.option import Count, Option
 
 KINDS = ("log", "uniform", "log_int", "int", "choice")
@@ -180,57 +180,6 @@ class Search(Trials):
         return direction(self.by) > 0
 
 
-class ArmSearch(Option):
-    """What an arm searches in another way than the others; how much it may try is the same for all.
-
-    Attributes:
-        space: Its own, instead of the common one.
-        sampler: Its own, instead of the common one.
-    """
-
-    space: Space | None = None
-    sampler: Sampler | None = None
-
-    @field_validator("space")
-    @classmethod
-    def _no_reserved_key(cls, space: dict[str, Domain] | None) -> dict[str, Domain] | None:
-        return None if space is None else checked(space)
-
-
-class ArmsSearch(Trials):
-    """A search in every arm of a study, each with the same trials, epochs and rungs.
-
-    Attributes:
-        arms: By name, those that draw from another space or in another way.
-    """
-
-    arms: dict[Name, ArmSearch] = Field(default_factory=dict)
-
-    def space_of(self, arm: str) -> dict[str, Domain]:
-        return (self.arms[arm].space if arm in self.arms else None) or self.space
-
-    def sampler_of(self, arm: str) -> Sampler:
-        return (self.arms[arm].sampler if arm in self.arms else None) or self.sampler
-
-    def place_of(self, arm: str, key: str) -> str:
-        """Where a key of an arm's search stands in the study's node."""
-        own = arm in self.arms and getattr(self.arms[arm], key.split(".")[0], None) is not None
-        return f"arms.{arm}.{key}" if own else key
-
-    def of(self, arm: str, space: dict[str, Domain], by: str, seeds: int) -> Search:
-        """The search of an arm.
-
-        Args:
-            arm: Its name.
-            space: What of its space it does not set itself.
-            by: The metric that decides.
-            seeds: How many every trial is trained with.
-        """
-        common = {key: getattr(self, key) for key in Trials.model_fields}
-        changed = {"space": space, "sampler": self.sampler_of(arm)}
-        return Search(**(common | changed), by=by, seeds=seeds, audit=0.0)
-
-
 def checked(space: dict[str, Domain]) -> dict[str, Domain]:
     """Raises:
     ValueError: A key is none, or is not for searching.
@@ -243,6 +192,10 @@ def checked(space: dict[str, Domain]) -> dict[str, Domain]:
     return space
 
 
+def group_of(key: str) -> str:
+    return key.split(".")[0].partition("@")[0]
+
+
 def option_of(key: str) -> str:
     """The option that must be chosen for a key to exist; "" for a key of all options."""
     return key.split(".")[0].partition("@")[2]
@@ -250,5 +203,4 @@ def option_of(key: str) -> str:
 
 def path_of(key: str) -> str:
     """The key of the configuration that a key of the space sets."""
-    group, *rest = key.split(".")
-    return ".".join([group.partition("@")[0], *rest])
+    return ".".join([group_of(key), *key.split(".")[1:]])

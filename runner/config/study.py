@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from runner.config.arms_search import ArmsSearch
+from runner.config.claim import Claim
 from runner.config.claims import (
     LAYER,
     Measure,
@@ -20,8 +22,8 @@ from runner.config.claims import (
     parse_measure,
     tested,
 )
-from runner.config.expectations import REPLICATES, Comparison, parse_expectation
-from runner.config.search import ArmsSearch, Search, option_of, path_of
+from runner.config.expectations import Comparison
+from runner.config.search import Search, path_of
 from runner.config.values import Name, Value
 from runner.options.option import Count, Option, Positive
 
@@ -38,67 +40,6 @@ Interval = Annotated[tuple[Positive, Positive], Field(strict=False)]
 ENSEMBLED = ("test/loss", "test/accuracy", "test/error")  # of averaged probabilities
 TUNING_SEED = 10_000  # the first of the seeds for tuning: no count of seeds reaches it
 RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the study sets them
-
-
-class Claim(Option):
-    """One sentence of the lecture, and what a measurement must show if it is true.
-
-    Attributes:
-        says: The sentence.
-        measure: A number of every run; see runner.config.claims.
-        expect: How the arms compare in it; see runner.config.expectations.
-        margin: For `a ~ b` and `a replicates(x)`: the largest difference that counts as none.
-        control: Whether the other claims are judged only if this one is confirmed (assay sensitivity: a study
-            that does not find what must be there says nothing by what else it does not find).
-    """
-
-    says: str
-    measure: str
-    expect: str
-    margin: Positive | None = None
-    control: bool = False
-
-    @field_validator("measure")
-    @classmethod
-    def _measure_parses(cls, text: str) -> str:
-        return parse_measure(text).text
-
-    @field_validator("expect")
-    @classmethod
-    def _expectation_parses(cls, text: str) -> str:
-        parse_expectation(text)
-        return " ".join(text.split())
-
-    @model_validator(mode="after")
-    def _margin_belongs_to_equivalence(self) -> "Claim":
-        if any(c.relation in ("~", REPLICATES) for c in self.comparisons) != bool(self.margin):
-            raise ValueError(
-                "margin: belongs to `a ~ b` and `a replicates(x)`, which need it: the largest difference"
-                " that counts as none; for < and > write it into a side: a < b + 0.01"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _shares_are_not_percentages(self) -> "Claim":
-        for comparison in self.comparisons if self.parsed_measure.is_share else ():
-            for side, other in (
-                (comparison.left, comparison.right),
-                (comparison.right, comparison.left),
-            ):
-                if abs(side.constant) > 1 and not side.arms and len(other.arms) == 1:
-                    raise ValueError(
-                        f"expect: {comparison}: {self.measure} is a share of 1:"
-                        f" {side.constant:g}% is {side.constant / 100:g}"
-                    )
-        return self
-
-    @property
-    def parsed_measure(self) -> Measure:
-        return parse_measure(self.measure)
-
-    @property
-    def comparisons(self) -> list[Comparison]:
-        return parse_expectation(self.expect)
 
 
 class Ensemble(Option):
@@ -264,40 +205,24 @@ class Study(Option):
         for arm in self.search.arms:
             if arm not in self.arms:
                 yield f"search.arms: {unknown(arm, self.arms)}"
-        spaces = {arm: self.search.space_of(arm) for arm in self.arms}
-        for key in dict.fromkeys(key for space in spaces.values() for key in space):
+        keys = [key for arm in self.arms for key in self.search.space_of(arm)]
+        for key in dict.fromkeys(keys):
             path = path_of(key)
             if path in self.sweep:
                 yield f"sweep: {path}: is searched, too"
             if self.splits and path == "data.split_seed":
                 yield f"search: {key}: with splits each seed draws its own"
 
-    def _sets(self, arm: str, path: str) -> bool:
-        return path in map(key_of, self.arms[arm])
-
     def search_of(self, arm: str, options: Mapping[str, str]) -> Search | None:
-        """What is searched for in an arm: what it does not set itself and its options have.
+        """What is searched for in an arm; None if there is nothing.
 
         Args:
             arm: One of the arms.
             options: The option of each group that its runs have, where the search draws no other.
-
-        Returns:
-            None if there is nothing.
         """
-        if not self.search:
-            return None
-        space = self.search.space_of(arm)
-        mine = {key: domain for key, domain in space.items() if not self._sets(arm, path_of(key))}
-        kept = {
-            key: domain
-            for key, domain in mine.items()
-            if not (option := option_of(key)) or key.split("@")[0] in mine
-            or options.get(key.split("@")[0]) == option
-        }  # fmt: skip
-        if not kept:
-            return None
-        return self.search.of(arm, kept, self.tune_by or "val/loss", len(self.tuning_seeds))
+        own = set(map(key_of, self.arms[arm]))
+        by, seeds = self.tune_by or "val/loss", len(self.tuning_seeds)
+        return self.search.of(arm, own, options, by, seeds) if self.search else None
 
     def _problems_of_sweep(self) -> Iterator[str]:
         for key in self.sweep.keys() & self.tune.keys():

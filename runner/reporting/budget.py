@@ -12,7 +12,6 @@ from runner.reporting.canvas import (
     dash_of,
     empty_panels,
     set_scale,
-    spans_decades,
     style_of,
 )
 from runner.studies.best_of import best_so_far, expected_best, quartiles
@@ -100,7 +99,7 @@ def draw_budget(evidence: Evidence) -> Picture | None:
     right.set_xlabel("share of the tries")
     right.set_ylabel(f"{measure.text} or better")
     for axis in (left, right):
-        set_scale(axis, "y", log=spans_decades(axis.get_lines(), vertical=True))
+        set_scale(axis, "y", log=min(finite) > 0 and max(finite) > 10 * min(finite))
     add_legend(figure, [left, right])
     return as_picture("budget", caption(list(tries.values())), figure)
 

@@ -7,7 +7,7 @@ from math import exp, log
 from typing import Any, NamedTuple
 
 from runner.command.overrides import quoted
-from runner.config.search import Domain, Search, option_of, path_of
+from runner.config.search import Domain, Search, group_of, option_of, path_of
 
 Draw = dict[str, Any]  # values by key of the space
 WORD = re.compile(r"[A-Za-z]\w*", re.ASCII)
@@ -22,7 +22,7 @@ class Setting(NamedTuple):
 
     @property
     def group(self) -> str:
-        return self.key.split(".")[0].split("@")[0]
+        return group_of(self.key)
 
     @property
     def option(self) -> str:
