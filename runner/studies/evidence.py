@@ -53,10 +53,18 @@ class Evidence:
 
     @property
     def failed(self) -> bool:
-        """Whether an arm, or a run of tuning or of the comparison, neither completed nor diverged."""
-        runs = {run for arm in self.arms.values() for run in arm.all_runs}
-        return any(arm.failure for arm in self.arms.values()) or any(
-            numbers_of(self.folder_of(run)).status not in FINISHED for run in runs
+        """Whether an arm, or a run of tuning or of the comparison, neither completed nor diverged.
+
+        What a search has dropped is as it should be.
+        """
+        arms = self.arms.values()
+        final = {run for arm in arms for _, run in arm.final_runs}
+        tried = {run for arm in arms for run in arm.all_runs} - final
+        status = {run: numbers_of(self.folder_of(run)).status for run in final | tried}
+        return (
+            any(arm.failure for arm in arms)
+            or any(status[run] not in FINISHED for run in final)
+            or any(status[run] not in (*FINISHED, "pruned") for run in tried)
         )
 
     def run(self, arm: str, seed: int) -> RunFolder:
