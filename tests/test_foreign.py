@@ -1,6 +1,7 @@
 """Text that a stranger wrote, in every place that shows it."""
 
 import json
+import re
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
@@ -75,6 +76,12 @@ class Rendered(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def without_pictures(html: str) -> str:
+    """A page without what is drawn in it, and without the PNG files that stand in it."""
+    png = r'<img src="data:image/png;base64,[\w+/=]*" alt="[^"<>]*"(?: class="wide")? />'
+    return re.sub(rf"<svg.*?</svg>|{png}", "", html, flags=re.DOTALL)
 
 
 def test_every_hidden_character_is_shown_by_its_number() -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice, product
 from math import prod
 from pathlib import Path
@@ -17,6 +17,7 @@ from runner.command.interpolations import cut
 from runner.command.yaml_files import Source
 from runner.config.plugins import KEY, changed, missing, taken_out
 from runner.config.study import MOST_RUNS
+from runner.config.varying import leaves
 from runner.errors import ConfigError, summary
 from runner.foreign import for_terminal
 
@@ -76,15 +77,6 @@ def _saved(path: Path) -> list[str]:
     groups = {str(g): v["name"] for g, v in values.items() if isinstance(v, dict) and "name" in v}
     named = [f"{group}={quoted(name)}" for group, name in groups.items()]
     return named + [f"++{key}={quoted(value)}" for key, value in leaves(values)]
-
-
-def leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested mappings."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{key!s}.")
-        else:
-            yield f"{prefix}{key!s}", value
 
 
 def quoted(value: Any) -> str:

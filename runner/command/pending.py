@@ -11,11 +11,10 @@ from pathlib import Path
 
 from runner.command import terminal
 from runner.command.compose import composing
-from runner.command.overrides import leaves
 from runner.command.request import Request
 from runner.command.run_files import RunLogs, logging_to, write_hydra
 from runner.config.schema import Config
-from runner.config.varying import varying
+from runner.config.varying import leaves, varying
 from runner.errors import LockedError, Stopped, one_line
 from runner.launch.basic import Basic
 from runner.runs.folder import FINISHED, RunFolder

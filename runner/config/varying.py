@@ -1,7 +1,16 @@
-"""Which settings tell runs from one another."""
+"""Settings by dotted key, and which of them tell runs from one another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+
+def leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested mappings."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key!s}.")
+        else:
+            yield f"{prefix}{key!s}", value
 
 
 def varying(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -4,7 +4,7 @@ Shape suffixes: R runs, B examples of a batch, N examples of a split or an epoch
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -102,12 +102,14 @@ class Task(Option):
         metrics: Of every split, in the order of `measure`; the first is the loss.
         tested: Of the test split besides; see `also_tested`.
         criterion: The metric that chooses the best epoch, ranks a sweep and tunes a study.
+        pictures: What each picture of `findings` shows, by its name, in the order of the report.
     """
 
     targets: ClassVar[tuple[Target, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
     tested: ClassVar[tuple[Metric, ...]] = ()
     criterion: ClassVar[str]
+    pictures: ClassVar[Mapping[str, str]] = {}
 
     name: str
 
@@ -218,6 +220,10 @@ class Classification(Task):
     metrics = (Metric("loss"), Metric("accuracy", higher_is_better=True, percent=True))
     tested = (Metric("error", percent=True),)
     criterion = "accuracy"
+    pictures: ClassVar[Mapping[str, str]] = {
+        "confusion_matrix": "Confusion matrix: a row for each class, a column for what its examples were taken for.",
+        "mistakes": "The mistakes of which the network was most sure.",
+    }
 
     name: Literal["classification"]
 
@@ -302,6 +308,9 @@ class Regression(Task):
         Metric("r2", higher_is_better=True),
     )
     criterion = "rmse"
+    pictures: ClassVar[Mapping[str, str]] = {
+        "predictions": "A point for each example; on the line the prediction is the target."
+    }
 
     name: Literal["regression"]
 
@@ -373,6 +382,9 @@ class Reconstruction(Task):
     targets = ("fraction", "value")
     metrics = (Metric("loss"), Metric("mse"), Metric("psnr", higher_is_better=True))
     criterion = "psnr"
+    pictures: ClassVar[Mapping[str, str]] = {
+        "reconstructions": "Inputs, what the network got of them, and what it made of that."
+    }
 
     name: Literal["reconstruction"]
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"]

@@ -5,16 +5,20 @@ arms also differ in marker and dash. Text and axes take the page's own colour.
 """
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
 from math import ceil
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 from runner.foreign import visible
 
@@ -58,6 +62,23 @@ class Picture:
         return f"{self.folder}/{self.name}.svg"
 
 
+class PlainNumbers(LogFormatterSciNotation):
+    """0.3 instead of 3 × 10⁻¹, where no number on the axis is long."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        told: str = super().__call__(x, pos)
+        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
+        return f"{x:g}" if told and low >= 5e-4 and high <= 1e5 else told
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """In this block figures have the style of the reports."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a sign that the font lacks, or a huge number, is seen
+        yield
+
+
 def empty_panels(count: int, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
     """A figure with this number of empty panels, two in a row."""
     columns = min(count, 2)
@@ -89,6 +110,14 @@ def dash_of(number: int) -> Any:
     return DASHES[number % len(DASHES)]
 
 
+def add_band(
+    axis: Axes, x: np.ndarray, mean: np.ndarray, spread: np.ndarray, color: str, log: bool = False
+) -> None:
+    """A band of one spread around a mean; on a logarithmic axis it does not reach 0."""
+    low = np.maximum(mean - spread, mean / 10) if log else mean - spread
+    axis.fill_between(x, low, mean + spread, color=color, alpha=0.18, linewidth=0)
+
+
 def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, below them."""
     handles: dict[str, Any] = {}
@@ -104,16 +133,25 @@ def set_scale(axis: Axes, which: str, log: bool) -> None:
     """A logarithmic axis, or a few round numbers on a linear one."""
     if log:
         axis.set_xscale("log") if which == "x" else axis.set_yscale("log")
+        along = axis.xaxis if which == "x" else axis.yaxis
+        along.set_major_formatter(PlainNumbers())
+        along.set_minor_formatter(PlainNumbers())
     else:
         axis.locator_params(axis=which, nbins=5)  # type: ignore[arg-type]
 
 
-def spans_decades(lines: Sequence[Any], vertical: bool = False) -> bool:
-    """Whether all values are positive and the largest is a hundred times the smallest."""
+def spans_decades(lines: Sequence[Any], vertical: bool = False, factor: float = 100) -> bool:
+    """Whether all values are positive and the largest is over a hundred times the smallest."""
     data = [line.get_ydata() if vertical else line.get_xdata() for line in lines]
     values = np.concatenate([np.asarray(d, dtype=float) for d in data]) if data else np.array([])
     values = values[np.isfinite(values)]
-    return bool(len(values) and values.min() > 0 and values.max() > 100 * values.min())
+    return bool(len(values) and values.min() > 0 and values.max() > factor * values.min())
+
+
+def log_if_wide(axis: Axes) -> None:
+    """A logarithmic y axis where the largest value would leave no room for the others."""
+    if spans_decades(axis.get_lines(), vertical=True, factor=20):
+        set_scale(axis, "y", log=True)
 
 
 def as_picture(name: str, caption: str, figure: Figure) -> Picture:

@@ -11,13 +11,14 @@ from runner.reporting import documents
 from runner.reporting.budget import chooser, sensitivity
 from runner.reporting.figures import pictures_of
 from runner.reporting.mean_curves import MEANS, write_mean_curves
+from runner.reporting.run_findings import findings_of, first_complete
 from runner.reporting.settings import facts_of
+from runner.reporting.words import shown, with_interval
 from runner.runs.files import make_folder
-from runner.runs.folder import FINISHED
+from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.evidence import Evidence
 from runner.studies.fairness import unfairness
 from runner.studies.measuring import numbers_of, value_in
-from runner.studies.statistics import mean_interval
 from runner.studies.tuning import LEFT_OUT
 from runner.studies.verdicts import Verdict, count, numbers_behind
 
@@ -40,6 +41,7 @@ def write_report(
     keys = list(dict.fromkeys(key for arm in arms.values() for key in arm.settings))
     runs = dict.fromkeys(run for arm in arms.values() for run in arm.all_runs)
     place = folder / evidence.name if evidence.suffix else folder
+    found = findings_of(folder, _shown_runs(evidence))
     again = (evidence.record.command, shlex.join(["python", "-m", "runner.report", str(place)]))
     text = documents.markdown(
         "study",
@@ -52,6 +54,8 @@ def write_report(
         keys=keys,
         reported=evidence.task.reported().name,
         arms=[_row(evidence, name, keys) for name in arms],
+        of="the first complete run of each arm" if len(found.paths) > 1 else "",
+        found=found,
         cautions=list(cautions(evidence)),
         notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],
         sensitivity=sensitivity(evidence),
@@ -60,9 +64,18 @@ def write_report(
         commands="\n".join([*again, f"tensorboard --logdir {folder}"]),
     )
     title = f"{folder.name}: {study.question}"
-    path = documents.write(folder, f"report{evidence.suffix}", title, text, pictures)
+    path = documents.write(folder, f"report{evidence.suffix}", title, text, pictures, found.images)
     write_mean_curves(evidence)
     return path
+
+
+def _shown_runs(evidence: Evidence) -> dict[str, RunFolder]:
+    """Of each arm the first run that completed."""
+    found = {
+        name: first_complete(evidence.folder_of(run) for _, run in arm.final_runs)
+        for name, arm in evidence.arms.items()
+    }
+    return {name: run for name, run in found.items() if run}
 
 
 def _row(evidence: Evidence, name: str, keys: Sequence[str]) -> list[str]:
@@ -71,22 +84,17 @@ def _row(evidence: Evidence, name: str, keys: Sequence[str]) -> list[str]:
     results = [numbers_of(evidence.run(name, seed)).final for seed in arm.runs]
     metric = evidence.task.reported()
     errors = _present(r.get(f"test/{metric.name}") for r in results)
-    mean, low, high = mean_interval(errors)
-    error = metric.shown(mean) if isfinite(mean) else "–"
-    error += f" ± {metric.shown((high - low) / 2)}" if isfinite(high - low) else ""
     seconds = _present(r.get("train_seconds") for r in results)
     sizes = _present(r.get("parameters") for r in results)
     parameters = f"{sizes[0]:,}" if sizes else "–"
     time = f"{sum(seconds) / len(seconds):.2g} s" if seconds else "–"
-    return [name, parameters, error, time, *(_setting(arm.settings.get(key)) for key in keys)]
+    values = (arm.settings.get(key) for key in keys)
+    settings = ["–" if value is None else shown(value) for value in values]
+    return [name, parameters, with_interval(errors, metric), time, *settings]
 
 
 def _present(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
-
-
-def _setting(value: object) -> str:
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def cautions(evidence: Evidence) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Whatever a template inserts is taken for foreign text, unless one of the filters here has made it.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from runner.foreign import for_html, for_markdown, for_markdown_code
 from runner.reporting.canvas import Picture
 from runner.runs.files import make_folder, write_atomically
 
+WIDE = 420  # pixels from which an image is scrolled on a narrow screen instead of made smaller
 MARKS = {"confirmed": "✔", "refuted": "✘", "undecided": "?"}
 
 
@@ -32,27 +34,38 @@ def write(
     title: str,
     text: str,
     pictures: Sequence[Picture],
+    images: Mapping[str, bytes] | None = None,
     sortable: bool = False,
 ) -> Path:
-    """Writes <name>.md, <name>.html and the pictures; returns the second."""
+    """Writes <name>.md, <name>.html and the pictures; returns the second.
+
+    Args:
+        folder, name: Where to.
+        title, sortable: As for `html`.
+        text: The document in Markdown.
+        pictures: Drawn for it.
+        images: PNG by the path that the document gives, where they lie already.
+    """
     for picture in pictures:
         make_folder((folder / picture.path).parent)
         write_atomically(folder / picture.path, picture.svg.encode())
     write_atomically(folder / f"{name}.md", text.encode())
-    page = html(title, text, {picture.path: picture.svg for picture in pictures}, sortable)
+    shown = {picture.path: picture.svg for picture in pictures}
+    page = html(title, text, {**shown, **(images or {})}, sortable)
     write_atomically(folder / f"{name}.html", page.encode())
     return folder / f"{name}.html"
 
 
-def html(title: str, text: str, pictures: Mapping[str, str], sortable: bool = False) -> str:
+def html(title: str, text: str, pictures: Mapping[str, str | bytes], sortable: bool = False) -> str:
     """A document of this module as one HTML file that loads nothing.
 
     Args:
         title: The window's.
         text: The document in Markdown.
-        pictures: SVG by the path that the document gives; other images are left out.
+        pictures: SVG or PNG by the path that the document gives; other images are left out.
         sortable: A click on the heading of a column sorts a table by it.
     """
+    text = text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")  # one number, one line
     body = Markup(PARSER.render(text, {"pictures": pictures}))
     return HTML.get_template("page.html.jinja").render(title=title, body=body, sortable=sortable)
 
@@ -81,10 +94,19 @@ def _verdict(word: str) -> Markup:
 
 
 def _picture(
-    _: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, env: EnvType
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    at: int,
+    options: OptionsDict,
+    env: EnvType,
 ) -> str:
-    svg: str = env["pictures"].get(tokens[at].attrs["src"], "")
-    return svg
+    found: str | bytes = env["pictures"].get(tokens[at].attrs["src"], "")
+    if isinstance(found, str):
+        return found
+    tokens[at].attrSet("src", f"data:image/png;base64,{b64encode(found).decode()}")
+    if int.from_bytes(found[16:20]) > WIDE:  # of its header
+        tokens[at].attrSet("class", "wide")
+    return renderer.image(tokens, at, options, env)
 
 
 def _bold(

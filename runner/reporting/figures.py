@@ -1,12 +1,10 @@
 """The pictures of a study's report, each with a caption."""
 
 import re
-import warnings
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -15,13 +13,15 @@ from runner.config.expectations import Term
 from runner.reporting.budget import draw_budget
 from runner.reporting.canvas import (
     FOREGROUND,
-    STYLE,
     Picture,
+    add_band,
     add_legend,
     as_picture,
     dash_of,
+    drawing,
     empty_panels,
     label,
+    log_if_wide,
     set_scale,
     spans_decades,
     style_of,
@@ -39,8 +39,7 @@ def pictures_of(evidence: Evidence) -> list[Picture]:
     makers: tuple[Callable[[Evidence], Picture | None], ...] = (
         draw_points, draw_curves, draw_tuning, draw_budget, draw_layers, draw_ensembles,
     )  # fmt: skip
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sign that the font lacks, or a huge number, is seen
+    with drawing():
         return [picture for make in makers if (picture := make(evidence))]
 
 
@@ -130,12 +129,8 @@ def draw_curves(evidence: Evidence) -> Picture | None:
             x = line.steps if by_step else line.epochs
             style = style_of(number)
             axis.plot(x, line.mean, label=arm, color=style["color"], linestyle=dash_of(number))
-            low = line.mean - line.spread
-            if metric == "train/loss":  # its axis is logarithmic
-                low = np.maximum(low, line.mean / 10)
-            axis.fill_between(
-                x, low, line.mean + line.spread, color=style["color"], alpha=0.18, linewidth=0
-            )
+            log = metric == "train/loss"
+            add_band(axis, x, line.mean, line.spread, style["color"], log)
             positive &= bool((line.mean > 0).all())
         axis.set_xlabel("step" if by_step else "epoch")
         if by_step:
@@ -143,7 +138,7 @@ def draw_curves(evidence: Evidence) -> Picture | None:
         else:
             axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if metric == "train/loss" and positive:
-            axis.set_yscale("log")
+            set_scale(axis, "y", log=True)
     add_legend(figure, axes)
     return as_picture("curves", "Mean of the seeds; the band is one standard deviation.", figure)
 
@@ -179,9 +174,10 @@ def draw_tuning(evidence: Evidence) -> Picture | None:
         axis.set_ylabel(measure.text)
         values = [_place(c, key, numeric) for c in tried if key in c.values]
         if numeric and min(values) > 0:
-            axis.set_xscale("log")
+            set_scale(axis, "x", log=True)
         elif numeric and min(values) == 0 and max(values) > 100 * (least := _least(values)):
             axis.set_xscale("symlog", linthresh=least)
+        log_if_wide(axis)
     add_legend(figure, axes)
     caption = "What tuning tried. The ring is the value that was chosen; a run that diverged has no point."
     return as_picture("tuning", caption, figure)
@@ -230,9 +226,7 @@ def draw_ensembles(evidence: Evidence) -> Picture | None:
         spread = np.array([np.std(values, ddof=1) for _, values in found])
         style = style_of(number)
         axes[0].plot(sizes, mean, label=name, **style)
-        axes[0].fill_between(
-            sizes, mean - spread, mean + spread, color=style["color"], alpha=0.18, linewidth=0
-        )
+        add_band(axes[0], sizes, mean, spread, style["color"])
     axes[0].set_xlabel("members")
     axes[0].set_ylabel("test/accuracy")
     axes[0].xaxis.set_major_locator(MaxNLocator(8, integer=True))

@@ -1,13 +1,11 @@
 """The pictures of a search's report, each with a caption."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -16,12 +14,13 @@ from runner.reporting.canvas import (
     COLORS,
     FOREGROUND,
     HEIGHT,
-    STYLE,
     WIDTH,
     Picture,
     as_picture,
+    drawing,
     empty_panels,
     label,
+    log_if_wide,
 )
 from runner.runs.folder import RunFolder
 from runner.search.findings import progress_of
@@ -38,8 +37,7 @@ def pictures_of_search(record: Record, folder: Path) -> list[Picture]:
     makers: tuple[Callable[[Record, Path], Picture | None], ...] = (
         draw_progress, draw_scatter, draw_parallel, draw_importance, draw_curves,
     )  # fmt: skip
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sign that the font lacks, or a huge number, is seen
+    with drawing():
         return [picture for make in makers if (picture := make(record, folder))]
 
 
@@ -159,9 +157,8 @@ def draw_importance(record: Record, _: Path) -> Picture | None:
 def draw_curves(record: Record, folder: Path) -> Picture | None:
     """The metric that decides over the epochs of every trial."""
     figure, (axis,) = empty_panels(1, height=HEIGHT * 1.2)
-    ended, drawn = set(record.ended()), False
+    ended = set(record.ended())
     order = sorted(range(len(record.trials)), key=lambda n: (n == record.best, n in ended))
-    lowest = np.inf
     for number in order:
         lines = RunFolder(folder / record.trials[number].runs[0]).metrics()
         last = max(record.tried(number).values, default=0)
@@ -169,7 +166,6 @@ def draw_curves(record: Record, folder: Path) -> Picture | None:
         y = np.array([np.nan if value is None else value for value in there], dtype=float)
         if not np.isfinite(y).any():
             continue
-        drawn, lowest = True, min(lowest, float(np.nanmin(y)))
         best, to_end = number == record.best, number in ended
         axis.plot(
             range(len(y)),
@@ -181,9 +177,9 @@ def draw_curves(record: Record, folder: Path) -> Picture | None:
             markevery=[len(y) - 1],
             markersize=4,
         )
-    if not drawn:
+    if not axis.get_lines():
         return None
-    _log_if_wide(axis, lowest)
+    log_if_wide(axis)
     axis.set_xlabel("epoch")
     axis.set_ylabel(record.search.by)
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -192,11 +188,6 @@ def draw_curves(record: Record, folder: Path) -> Picture | None:
         " seed of each."
     )
     return as_picture("curves", caption, figure)
-
-
-def _log_if_wide(axis: Axes, lowest: float) -> None:
-    if lowest > 0 and axis.get_ylim()[1] > 20 * lowest:
-        axis.set_yscale("log")
 
 
 def _values(record: Record) -> dict[int, float]:

@@ -1,20 +1,21 @@
 """What the report of a search says, and the files that it is written to."""
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from runner.config.claims import measured_metric
 from runner.options.tasks import Classification, Metric
 from runner.reporting import documents
+from runner.reporting.run_findings import findings_of, first_complete
 from runner.reporting.search_figures import pictures_of_search
+from runner.reporting.settings import facts_of
+from runner.reporting.words import shown, with_interval
 from runner.runs.folder import RunFolder
 from runner.search.experiment import command_of, command_of_experiment, write_experiment
 from runner.search.findings import cautions, progress_of
-from runner.search.record import Again, Record, Trial
+from runner.search.record import Again, Record
 from runner.search.space import words_of
-from runner.studies.statistics import mean_interval
 
 SHOWN, TOLD = 10, 3  # of the best trials, in the report and on the screen
 
@@ -23,6 +24,10 @@ def write_search_report(record: Record, folder: Path) -> Path:
     """Writes report.html, report.md, figures/ and the best trial's experiment; returns the first."""
     pictures = pictures_of_search(record, folder)
     progress = progress_of(record, folder)
+    best = [] if record.best is None else record.trials[record.best].runs
+    shown = first_complete(RunFolder(folder / run) for run in best)
+    found = findings_of(folder, {"": shown} if shown else {})
+    all_runs = [run for each in (*record.trials, *(record.final or ())) for run in each.runs]
     text = documents.markdown(
         "search",
         name=folder.name,
@@ -39,9 +44,12 @@ def write_search_report(record: Record, folder: Path) -> Path:
         rungs=[_rung(record, number) for number in range(len(record.decisions))],
         cautions=list(cautions(record, folder)),
         pictures=pictures,
+        of="the best trial",
+        found=found,
+        facts=facts_of([RunFolder(folder / run) for run in dict.fromkeys(all_runs)]),
         commands="\n".join([record.command, f"python -m runner.search {folder}"]),
     )
-    return documents.write(folder, "report", f"{folder.name}: search", text, pictures)
+    return documents.write(folder, "report", f"{folder.name}: search", text, pictures, found.images)
 
 
 def reported(record: Record, folder: Path) -> Metric:
@@ -76,9 +84,10 @@ def rows_of(record: Record, folder: Path) -> list[list[str]]:
             str(number),
             _number(record.value(number)),
             *(_fresh(final.get(number), folder, (record.search.by, test)) if final else []),
-            *(_setting(record.trials[number], key) for key in record.search.space),
+            *(shown(draw[key]) if key in draw else "–" for key in record.search.space),
         ]
         for number in order
+        for draw in [record.trials[number].draw]
     ]
 
 
@@ -103,10 +112,7 @@ def _fresh(again: Again | None, folder: Path, metrics: Sequence[str]) -> list[st
         if not values or len(values) < len(results):
             cells.append("–")
             continue
-        mean, low, high = mean_interval(values)
-        shown = (measured_metric(metric) or Metric(metric)).shown
-        spread = f" ± {shown((high - low) / 2)}" if isfinite(high - low) else ""
-        cells.append(f"{shown(mean)}{spread}")
+        cells.append(with_interval(values, measured_metric(metric) or Metric(metric)))
     return cells
 
 
@@ -125,13 +131,6 @@ def _rung(record: Record, number: int) -> dict[str, Any]:
         "dropped": ", ".join(map(str, dropped)) or "–",
         "lost": ", ".join(map(str, lost)) or "–",
     }
-
-
-def _setting(trial: Trial, key: str) -> str:
-    if key not in trial.draw:
-        return "–"
-    value = trial.draw[key]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.config.defaults import default
 from runner.config.schema import Config
+from runner.reporting.words import shown
 from runner.runs.folder import RunFolder
 
 Fact = tuple[str, str]
@@ -17,18 +18,17 @@ def facts_of(folders: Sequence[RunFolder]) -> list[Fact]:
     Raises:
         DataError: A run is damaged.
     """
-    begun = [(folder, folder.config()) for folder in folders]
-    configs = [config for _, config in begun if config]
-    results = [result for folder, _ in begun if (result := folder.result)]
+    configs = [folder.config() for folder in folders]
+    results = [folder.result for folder in folders]
     found: dict[str, list[str]] = {"runs": [_counted(folders)]}
     for config in configs:
-        for what, text in _settings(config):
+        for what, text in _settings(config) if config else ():
             found.setdefault(what, []).append(text)
-    for folder, result in zip(folders, (folder.result for folder in folders), strict=True):
+    for folder, result in zip(folders, results, strict=True):
         for what, text in _origin(folder, result) if result else ():
             found.setdefault(what, []).append(text)
-    seconds = [result["train_seconds"] for result in results if result["train_seconds"]]
-    if seconds:
+    seconds = [result["train_seconds"] or 0.0 for result in results if result]
+    if any(seconds):
         found["training time"] = [f"{sum(seconds):.3g} s in all"]
     return [(what, "; ".join(_distinct(texts))) for what, texts in found.items()]
 
@@ -57,7 +57,7 @@ def option(config: Config, group: str) -> str:
     values: dict[str, Any] = getattr(config, group).model_dump(mode="json")
     name = str(values.pop("name", group))
     other = [
-        f"{key}={value}"
+        f"{key}={shown(value)}"
         for key, value in values.items()
         if key != "root" and value != default(f"{group}.{key}", {group: name})
     ]
@@ -65,6 +65,8 @@ def option(config: Config, group: str) -> str:
 
 
 def _origin(folder: RunFolder, result: dict[str, Any]) -> Iterator[Fact]:
+    if data := result["data"]:
+        yield "data fingerprint", data["fingerprint"][:12]
     yield "device", f"{result['device']}, {result['precision']}"
     yield "versions", ", ".join(f"{name} {text}" for name, text in result["versions"].items())
     yield "git commit", result["git_commit"] or "none"

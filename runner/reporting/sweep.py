@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from runner.command.overrides import leaves
 from runner.config.schema import Config
-from runner.config.varying import varying
+from runner.config.varying import leaves, varying
 from runner.errors import DataError
 from runner.options.tasks import Metric
+from runner.reporting.words import shown, with_spread
 from runner.runs.folder import FINISHED, RunFolder
+from runner.runs.listing import runs_in
 from runner.studies.measuring import numbers_of
 from runner.studies.statistics import ALPHA, PairedTest, compare, holm
 
@@ -88,8 +89,7 @@ class Combination:
         values = list(self.by_seed(name, metric.worst).values())
         if not all(map(isfinite, values)):
             return f"{self.diverged} of {len(values)} diverged"
-        spread = f" ± {metric.shown(stdev(values))}" if len(values) > 1 else ""
-        return metric.shown(mean(values)) + spread
+        return with_spread(values, metric)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Sweep:
         DataError: There is no run in the folder.
         """
         runs, damaged = [], []
-        for path in runs_in(folder):
+        for path in runs_in(folder, levels=1):
             run = RunFolder(path)
             try:
                 run.check_finished()
@@ -195,30 +195,8 @@ class Sweep:
         return [run for run in self.runs if run.status not in FINISHED]
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """The run folders in a folder, or the folder itself if it is one; no link is followed."""
-    if (folder / "status.json").exists():
-        return [folder]
-    below = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in below if not path.is_symlink() and (path / "status.json").exists()]
-
-
 def nothing_in(folder: Path) -> str:
     """Why there is nothing to report on in a folder, and where there is."""
-    if not folder.is_dir():
-        return f"{folder}: no such folder"
-    below = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and runs_in(path)]
-    hint = f"; there are in {', '.join(below[:10])}" if below else ""
+    below = dict.fromkeys(run.parent.name for run in runs_in(folder))
+    hint = f"; there are in {', '.join(list(below)[:10])}" if below else ""
     return f"{folder}: no study and no runs here{hint}"
-
-
-def shown(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(shown, value))}]"
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )

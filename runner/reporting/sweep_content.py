@@ -6,9 +6,11 @@ from pathlib import Path
 from statistics import mean
 
 from runner.reporting import documents
+from runner.reporting.run_findings import RunFindings, findings_of, first_complete
 from runner.reporting.settings import facts_of
-from runner.reporting.sweep import Combination, Sweep, shown
+from runner.reporting.sweep import Combination, Sweep
 from runner.reporting.sweep_figures import pictures_of
+from runner.reporting.words import shown
 
 MOST_NAMED = 6
 FEW_SEEDS = 5
@@ -28,6 +30,7 @@ def write_sweep_report(sweep: Sweep, commands: Sequence[str]) -> Path:
     """
     folder = sweep.folder
     pictures = pictures_of(sweep) if sweep.ranked else []
+    of, found = _winner(sweep)
     tests = sum(c.test is not None and c.test.n > 1 for c in sweep.ranked)
     last = (["python", "-m", "runner.report"], ["tensorboard", "--logdir"])
     again = [*commands, *(shlex.join([*words, str(folder)]) for words in last)]
@@ -39,11 +42,26 @@ def write_sweep_report(sweep: Sweep, commands: Sequence[str]) -> Path:
         pictures=pictures,
         headings=_headings(sweep),
         rows=[_row(sweep, combination) for combination in sweep.ranked],
+        of=of,
+        found=found,
         cautions=list(cautions(sweep)),
         facts=facts_of([run.folder for run in sweep.runs]),
         commands="\n".join(again),
     )
-    return documents.write(folder, "report", folder.name, text, pictures, sortable=True)
+    return documents.write(
+        folder, "report", folder.name, text, pictures, found.images, sortable=True
+    )
+
+
+def _winner(sweep: Sweep) -> tuple[str, RunFindings]:
+    """What the report calls the first run of the best combination, and what it has found."""
+    best = sweep.ranked[0] if sweep.ranked else None
+    run = first_complete(run.folder for _, run in sorted(best.runs.items())) if best else None
+    if not best or not run:
+        return "", RunFindings()
+    seed = next(seed for seed, swept in best.runs.items() if swept.folder is run)
+    several = len(sweep.runs) > 1
+    return f"{best}, seed {seed}" if several else "", findings_of(sweep.folder, {"": run})
 
 
 def counted(comparisons: int) -> str:

@@ -1,23 +1,22 @@
 """The figures of a sweep: a map for each pair of settings, and learning curves."""
 
-import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from math import isfinite
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from runner.reporting.canvas import (
     FOREGROUND,
     HEIGHT,
-    STYLE,
     Picture,
+    add_band,
     add_legend,
     as_picture,
     dash_of,
+    drawing,
     empty_panels,
     label,
     set_scale,
@@ -25,7 +24,8 @@ from runner.reporting.canvas import (
     style_of,
 )
 from runner.reporting.mean_curves import mean_of
-from runner.reporting.sweep import Combination, Sweep, shown
+from runner.reporting.sweep import Combination, Sweep
+from runner.reporting.words import shown
 
 MOST_MAPS = 10
 MOST_CURVES = 7  # there are no more colours
@@ -33,8 +33,7 @@ MOST_CURVES = 7  # there are no more colours
 
 def pictures_of(sweep: Sweep) -> list[Picture]:
     """All figures for which the sweep has something to show."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sign that the font lacks, or a huge number, is seen
+    with drawing():
         keys = [key for key in sweep.headings if len(_values(sweep, key)) > 1]
         pairs = list(combinations(keys, 2))[:MOST_MAPS]
         maps = [draw_map(sweep, *pair, number) for number, pair in enumerate(pairs, start=1)]
@@ -46,10 +45,14 @@ def _values(sweep: Sweep, key: str) -> list[Any]:
     """The values of a setting in rising order; words as they come."""
     found = {shown(c.values[key]): c.values[key] for c in sweep.ranked if key in c.values}
     values = list(found.values())
-    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    numbers = _are_numbers(values)
     if all(isinstance(value, list) for value in values):
         return sorted(values, key=lambda value: (len(value), shown(value)))
     return sorted(values, key=lambda value: (value if numbers else 0, shown(value)))
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
 
 
 def _best(sweep: Sweep, **values: Any) -> Combination | None:
@@ -112,7 +115,7 @@ def _readable_on(color: Any) -> str:
 def draw_setting(sweep: Sweep, key: str) -> Picture:
     """The only setting that varies: a point for each seed, and the mean."""
     values = _values(sweep, key)
-    numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    numeric = _are_numbers(values)
     figure, (axis,) = empty_panels(1)
     style = style_of(0)
     means: list[float] = []
@@ -152,15 +155,12 @@ def draw_curves(sweep: Sweep) -> Picture:
             color = style_of(number)["color"]
             axis.plot(line.epochs, line.mean, label=split or label(combination.brief), color=color,
                       linestyle=dash_of(number))  # fmt: skip
-            low = line.mean - line.spread
-            if metric == "train/loss":  # its axis is logarithmic
-                low = np.maximum(low, line.mean / 10)
-            axis.fill_between(line.epochs, low, line.mean + line.spread, color=color, alpha=0.18,
-                              linewidth=0)  # fmt: skip
+            log = metric == "train/loss"
+            add_band(axis, line.epochs, line.mean, line.spread, color, log)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if metric == "train/loss" and _positive(axis.get_lines()):
-            axis.set_yscale("log")
+            set_scale(axis, "y", log=True)
     add_legend(figure, axes)
     caption = "Learning curves"
     if len(sweep.ranked) > 1:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,15 @@ if TYPE_CHECKING:
 
 OUTPUTS = Path("outputs")
 HYDRA = ".hydra"  # how the run was composed, in Hydra's files
+CURVES = ("train", "val")  # TensorBoard's curves once more, by split
 FINISHED = ("complete", "diverged")
 NUMBERS = ("result.json", "metrics.jsonl")  # of a finished run; their sums stand in status.json
 DELETED = "{} was deleted while its run was being trained"
 ROW = re.compile(r"\[[\d,\s]+\]")  # of a matrix: on one line
+MAX_PICTURE_BYTES, MAX_PIXELS = 1 << 24, 1 << 25
+PNG = re.compile(
+    rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR(.{4})(.{4})", re.DOTALL
+)  # and its width and height
 TEMPORARY = re.compile(r"\..+\.\d+")  # what `write_atomically` writes before it renames
 
 
@@ -229,6 +235,17 @@ class RunFolder:
     def write_picture(self, name: str, png: bytes) -> None:
         write_atomically(self._mine(f"{name}.png"), png, sync=False)
 
+    def pictures(self) -> dict[str, bytes]:
+        """Its pictures as PNG, by name."""
+        found = {}
+        for path in sorted(self.path.glob("*.png")):
+            png = read_file(path, MAX_PICTURE_BYTES) or b""
+            size = PNG.match(png)
+            if not size or prod(int.from_bytes(side) for side in size.groups()) > MAX_PIXELS:
+                raise DataError(f"{path}: no PNG of at most {MAX_PIXELS:,} pixels")
+            found[path.stem] = png
+        return found
+
     def predictions(self) -> tuple["np.ndarray", "np.ndarray"]:
         """Probabilities (n, classes) and labels (n,) of the test split.
 
@@ -269,8 +286,8 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         for name in ("result.json", "predictions.npz", "error.txt"):
             (self.path / name).unlink(missing_ok=True)
-        for folder in (self.path, self.path / "train", self.path / "val"):
-            for events in folder.glob("events.out.tfevents.*"):
+        for folder in ("", *CURVES):
+            for events in (self.path / folder).glob("events.out.tfevents.*"):
                 events.unlink()
         for picture in self.path.glob("*.png"):
             picture.unlink()
@@ -299,8 +316,8 @@ class RunFolder:
 
     def check_folders(self) -> None:
         """Raises DataError if a link would lead what is written to another place."""
-        for path in (self.path, self.checkpoints.path, self.path / HYDRA):
-            check_no_link(path)
+        for name in ("", self.checkpoints.path.name, HYDRA, *CURVES):
+            check_no_link(self.path / name)
 
     def _mine(self, name: str) -> Path:
         """Where to write a file.

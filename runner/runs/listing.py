@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.mistakes import nearest
+from runner.config.varying import leaves
 from runner.errors import DataError, one_line
 from runner.runs.folder import OUTPUTS, RunFolder
 
@@ -74,18 +75,13 @@ def row_of(path: Path) -> Row:
 
 def settings_in(config: Mapping[str, Any]) -> Row:
     """The settings of a run by dotted key; a list as it is typed."""
-    return {key: value for key, value in _leaves(config) if key.split(".")[0] not in UNLISTED}
+    return {
+        key: json.dumps(value, separators=(",", ":")) if isinstance(value, list) else value
+        for key, value in leaves(config)
+        if key.split(".")[0] not in UNLISTED
+    }
 
 
 def numbers_in(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What a result holds by name, without what is itself a list or a mapping."""
     return ((k, v) for k, v in result.items() if not isinstance(v, (dict, list, tuple)))
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            shown = json.dumps(value, separators=(",", ":")) if isinstance(value, list) else value
-            yield f"{prefix}{key}", shown

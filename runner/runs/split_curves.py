@@ -1,19 +1,28 @@
 """A run's curves of the training and of the validation split, once more as TensorBoard draws them in one chart.
 
-One chart is one tag, and a colour is a folder of events: so train/loss is also `loss` of the folder train/, and
-val/loss that of val/. The charts without a slash in their name come first.
+One chart is one tag, and a colour is a folder of events: so train/loss is also Curves/loss of the folder train/, and
+val/loss that of val/. TensorBoard shows groups by the alphabet, capitals first: all of a task's metrics come before
+the learning rate and the diagnostics of layers.
 """
 
 import socket
 import time
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-SPLITS = ("train", "val")
+from runner.runs.files import append, make_folder
+from runner.runs.folder import CURVES
+
+
+def scalars(metrics: Mapping[str, float | None]) -> Summary | None:
+    """Numbers of one epoch, as one record: its checksum takes as long as all the rest of it."""
+    found = [Summary.Value(tag=k, simple_value=v) for k, v in metrics.items() if v is not None]
+    return Summary(value=found) if found else None
 
 
 class SplitCurves:
@@ -26,28 +35,30 @@ class SplitCurves:
 
     def __init__(self, folder: Path, resumed_after: int | None) -> None:
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self.paths = {split: folder / split / name for split in SPLITS}
+        self.paths = {split: folder / split / name for split in CURVES}
         first = [Event(wall_time=time.time(), file_version="brain.Event:2")]
         if resumed_after is not None:
             begun = SessionLog(status=SessionLog.START)
             first.append(Event(wall_time=time.time(), step=resumed_after + 1, session_log=begun))
-        self.waiting = {split: list(first) for split in SPLITS}
+        self.waiting = {split: list(first) for split in CURVES}
 
     def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        for name, value in metrics.items():
-            split, _, metric = name.partition("/")
-            if split in SPLITS and value is not None:
-                summary = Summary(value=[Summary.Value(tag=metric, simple_value=value)])
-                event = Event(wall_time=time.time(), step=epoch, summary=summary)
-                self.waiting[split].append(event)
+        for split, events in self.waiting.items():
+            own = {
+                f"Curves/{name.removeprefix(f'{split}/')}": value
+                for name, value in metrics.items()
+                if name.startswith(f"{split}/")
+            }
+            if summary := scalars(own):
+                events.append(Event(wall_time=time.time(), step=epoch, summary=summary))
 
     def flush(self) -> None:
         """Writes what was added so far."""
         for split, path in self.paths.items():
-            path.parent.mkdir(exist_ok=True)
-            with path.open("ab") as file:
-                writer = RecordWriter(file)
-                for event in self.waiting[split]:
-                    writer.write(event.SerializeToString())
-                writer.flush()
+            records = BytesIO()
+            writer = RecordWriter(records)
+            for event in self.waiting[split]:
+                writer.write(event.SerializeToString())
+            make_folder(path.parent)
+            append(path, records.getvalue(), create=True)
             self.waiting[split].clear()

@@ -29,8 +29,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import Tensor
 
+from runner.config.varying import leaves
 from runner.foreign import for_markdown
-from runner.runs.split_curves import SplitCurves
+from runner.runs.split_curves import SplitCurves, scalars
 
 HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
 LIMITS = np.cumprod([1e-12, *[1.1] * 773])  # to 1e20, each a tenth larger, as in TensorFlow
@@ -70,9 +71,8 @@ class Curves:
             )
 
     def add_epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        for name, value in metrics.items():
-            if value is not None:
-                self._add(Summary.Value(tag=name, simple_value=value), epoch)
+        if summary := scalars(metrics):
+            self.writer.add_event(Event(wall_time=time.time(), step=epoch, summary=summary))
         self.splits.add_epoch(epoch, metrics)
 
     def add_histograms(self, epoch: int, histograms: Mapping[str, Tensor]) -> None:
@@ -104,14 +104,16 @@ class Curves:
         """
         self.add_epoch(epoch, metrics)
         start = SessionStartInfo()
-        for key, value in flat({k: v for k, v in self.config.items() if k != "trainer"}):
+        for key, value in leaves({k: v for k, v in self.config.items() if k != "trainer"}):
             match value:
+                case None:
+                    pass
                 case bool():
                     start.hparams[key].bool_value = value
                 case int() | float():
                     start.hparams[key].number_value = value
                 case _:
-                    start.hparams[key].string_value = value
+                    start.hparams[key].string_value = str(value)
         end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
         for which, data in (
             ("start", HParamsPluginData(session_start_info=start)),
@@ -193,15 +195,3 @@ def cell(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.2%}" if isinstance(value, float) else str(value)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted keys with values that the HParams tab can show."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            pairs += flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            shown = value if isinstance(value, (bool, int, float, str)) else str(value)
-            pairs.append((f"{prefix}{key}", shown))
-    return pairs

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from runner.command.overrides import leaves
 from runner.config.defaults import chosen, default
 from runner.config.schema import UNIDENTIFIED, Config
+from runner.config.varying import leaves
 from runner.runs.files import write_atomically
 from runner.search.record import Record
 from runner.search.space import Draw, words_of

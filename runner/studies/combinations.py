@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.command.compose import composing
-from runner.command.overrides import leaves
 from runner.command.request import Request
 from runner.config.schema import Config
 from runner.config.study import Study, key_of
+from runner.config.varying import leaves
 from runner.runs.job import Job
 from runner.search.space import words_of
 

@@ -87,6 +87,7 @@ WHERE_TO = {  # which of them, to a folder or a file
     ".hydra/config.yaml": False,
     ".hydra": True,
     "checkpoints": True,
+    "val": True,
     "": True,
 }
 

@@ -137,14 +137,14 @@ def test_train_and_val_share_the_charts_that_come_first(command: Command, tmp_pa
     folder, _ = events(tmp_path)
     for split in ("train", "val"):
         accumulator = EventAccumulator(str(folder.path / split)).Reload()
-        assert accumulator.Tags()["scalars"] == ["loss", "accuracy"]
+        assert accumulator.Tags()["scalars"] == ["Curves/loss", "Curves/accuracy"]
         for metric in ("loss", "accuracy"):
-            curve = [(point.step, point.value) for point in accumulator.Scalars(metric)]
+            curve = [(point.step, point.value) for point in accumulator.Scalars(f"Curves/{metric}")]
             wanted = [(e["epoch"], e[f"{split}/{metric}"]) for e in folder.metrics()]
             assert curve == [(epoch, pytest.approx(value)) for epoch, value in wanted]
     command("resume=false", *TINY)  # the earlier curves are gone
     accumulator = EventAccumulator(str(folder.path / "val")).Reload()
-    assert [point.step for point in accumulator.Scalars("loss")] == [0, 1, 2, 3]
+    assert [point.step for point in accumulator.Scalars("Curves/loss")] == [0, 1, 2, 3]
 
 
 def overview(folder: Path) -> dict[str, int]:

@@ -80,7 +80,16 @@ def test_a_rung_keeps_the_best_third_and_the_losers_are_whole_runs(
     assert (folder(run).status, len(folder(run).metrics())) == ("complete", 4)
     assert search().code == 0 and record() == found
 
-    for line in (OUT / "report.md").read_text().splitlines():
+    report = (OUT / "report.md").read_text()
+    for fact in (
+        "architecture | mlp",
+        "| runs | ",
+        "data fingerprint | ",
+        "torch ",
+        "/mistakes.png)",
+    ):
+        assert fact in report
+    for line in report.splitlines():
         if line.startswith("python -m runner ") and ("search=null" in line or "=best" in line):
             assert "Finished before" in command(*shlex.split(line)[3:]).out, line
     capfd.readouterr()
