@@ -154,7 +154,7 @@ class Search(Option):
             if not KEY.fullmatch(key):
                 raise ValueError(f"{key!r} is no key; group, group.key or group@option.key")
             if key.split(".")[0].split("@")[0] in RESERVED:
-                raise ValueError(f"'{key}' is not for searching: the search sets it itself")
+                raise ValueError(f"'{key}' is not for searching: it is set for all trials")
         return space
 
     @field_validator("by")
