@@ -206,6 +206,9 @@ class Composer:
         listed = f"Known: {', '.join(known)}"
         if len(known) > MOST_LISTED:
             listed = f"--help lists all {len(known)}"
+        if not hint and group != CHOICE:
+            listed += "; --config-dir" if group == hints.EXPERIMENTS else "; --plugin"
+            listed += " names your own"
         return f"unknown {group} '{cut(option)}'{hint or '.'} {listed}"
 
     def _of_several_values(self, override: Override) -> str:

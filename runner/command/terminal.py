@@ -84,8 +84,9 @@ def tell_run(folder: RunFolder, task: Task, already: bool) -> None:
             values = [metric.shown(result[f"{split}/{metric.name}"]) for metric in task.metrics]
             table.add_row(split, *values)
         out.print(table)
+        epochs, plural = result["epochs"], "s" * (result["epochs"] != 1)
         out.print(
-            f"{result['epochs']} epochs, {result['steps']} steps in {result['train_seconds']:.1f} s on"
+            f"{epochs} epoch{plural}, {result['steps']} steps in {result['train_seconds']:.1f} s on"
             f" {result['device']}; {result['parameters']:,} parameters; best epoch"
             f" {result['best_epoch']}"
         )
