@@ -29,6 +29,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import Tensor
 
 from runner.foreign import for_markdown
+from runner.runs.records import DUMPER
 from runner.runs.split_curves import SplitCurves
 
 HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
@@ -59,7 +60,7 @@ class Curves:
         self.splits = SplitCurves(folder, resumed_after)
         if resumed_after is None:
             self._add(charts(metrics))
-            text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+            text = yaml.dump(config, Dumper=DUMPER, sort_keys=False, default_flow_style=None)
             self._add(text_value("config", "".join(f"    {line}\n" for line in text.splitlines())))
         else:
             begun = SessionLog(status=SessionLog.START)
