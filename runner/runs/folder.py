@@ -25,6 +25,7 @@ from runner.runs.checkpoints import Checkpoints
 from runner.runs.files import append, check_no_link, read_file, write_atomically
 from runner.runs.lock import Identity, identity_of, locked
 from runner.runs.records import (
+    DUMPER,
     MAX_BYTES,
     MAX_METRICS_BYTES,
     Epoch,
@@ -134,7 +135,9 @@ class RunFolder:
         return read_config(self.path / "config.yaml")
 
     def write_config(self, values: dict[str, Any]) -> None:
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+        text = yaml.dump(
+            values, Dumper=DUMPER, sort_keys=False, allow_unicode=True, default_flow_style=None
+        )
         self._write("config.yaml", text)
 
     @property
@@ -291,7 +294,7 @@ class RunFolder:
                 events.unlink()
         for picture in self.path.glob("*.png"):
             picture.unlink()
-        self._write("metrics.jsonl", b"")
+        write_atomically(self._mine("metrics.jsonl"), b"", sync=False)
 
     # Lock and writing
 

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from runner.config.varying import leaves
 from runner.foreign import for_markdown
+from runner.runs.records import DUMPER
 from runner.runs.split_curves import SplitCurves, scalars
 
 HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
@@ -62,7 +63,7 @@ class Curves:
         self.splits = SplitCurves(folder, resumed_after)
         if resumed_after is None:
             self._add(charts(metrics))
-            text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+            text = yaml.dump(config, Dumper=DUMPER, sort_keys=False, default_flow_style=None)
             self._add(text_value("config", "".join(f"    {line}\n" for line in text.splitlines())))
         else:
             begun = SessionLog(status=SessionLog.START)

@@ -15,7 +15,7 @@ from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import ConfigError, summary
 from runner.options.architectures import Architecture, Shape
-from runner.options.layers import BatchNorm, Dropout, layers
+from runner.options.layers import BatchNorm, Dropout, is_dense, layers
 from runner.options.registry import SOURCES, fault_in
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
@@ -118,7 +118,8 @@ def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> 
     try:
         with torch.device("meta"), torch.no_grad(), warnings.catch_warnings(action="ignore"):
             network = architecture.build(shape, 2, regularizer).eval()
-            network(torch.zeros(1, *shape))
+            if not is_dense(network) or type(architecture) in SOURCES:
+                network(torch.zeros(1, *shape))
             return all(parameter.numel() for parameter in network.parameters())
     except RuntimeError:  # what torch says of a map that has become too small
         if type(architecture) in SOURCES:  # or of anything else
