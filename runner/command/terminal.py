@@ -13,7 +13,7 @@ from runner.command.sweep_files import add_rows
 from runner.errors import ConfigError
 from runner.foreign import for_terminal
 from runner.interrupts import Interrupted
-from runner.options.tasks import Metric, Task, all_metrics
+from runner.options.task import Metric, Task, all_metrics
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import owner_of

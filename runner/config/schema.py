@@ -22,7 +22,8 @@ from runner.options.registry import ByName, Source, sources_of
 from runner.options.registry import option as option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
-from runner.options.tasks import Classification, Task
+from runner.options.task import Task
+from runner.options.tasks import Classification
 
 # Settings that decide what a run is called or which runs there are, not its numbers.
 UNIDENTIFIED = {"name", "resume", "fail_fast", "study", "search"}

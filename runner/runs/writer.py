@@ -13,7 +13,7 @@ from runner.config.plugins import recorded
 from runner.config.schema import Config
 from runner.data.fingerprint import fingerprint
 from runner.interrupts import uninterrupted
-from runner.options.tasks import Findings
+from runner.options.task import Findings
 from runner.runs.folder import RunFolder
 from runner.runs.provenance import device_name, git_commit, versions
 from runner.runs.tensorboard import Curves

@@ -8,7 +8,8 @@ from pathlib import Path
 from runner.config.claims import Measure
 from runner.config.expectations import Comparison, Side, Term
 from runner.config.study import Study
-from runner.options.tasks import Classification, Task
+from runner.options.task import Task
+from runner.options.tasks import Classification
 from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.averaging import Member, MissingMember, disjoint_groups, ensemble_metrics
 from runner.studies.measuring import numbers_of, value_in, value_over

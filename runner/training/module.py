@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
 from runner.data.inputs import Inputs
 from runner.options.losses import Loss
-from runner.options.tasks import SHOWN, Evaluated, Facts, Task
+from runner.options.task import SHOWN, Evaluated, Facts, Task
 from runner.training.cuda_graph import CapturedSteps
 from runner.training.graph import traced
 from runner.training.lightning import pl

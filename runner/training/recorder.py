@@ -7,7 +7,7 @@ from threading import Event
 from torch import Tensor
 
 from runner.interrupts import uninterrupted
-from runner.options.tasks import Task
+from runner.options.task import Task
 from runner.runs.writer import RunRecord
 from runner.training.diagnostics import layer_statistics, update_ratios
 from runner.training.lightning import pl
