@@ -38,14 +38,17 @@ class Dumper(DUMPER):  # type: ignore[misc,valid-type]
 
 def represented(dumper: Dumper, text: str) -> yaml.ScalarNode:
     """Quotes what OmegaConf would take for a number or a truth value; PyYAML itself quotes the rest."""
-    style: str | None
-    try:
-        float(text)
-        style = "'"
-    except ValueError:
-        style = "'" if text in ("y", "Y", "n", "N") else None
+    style = "'" if text in ("y", "Y", "n", "N") or is_number(text) else None
     node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
     return node
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 Dumper.add_representer(str, represented)

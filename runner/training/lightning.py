@@ -68,5 +68,9 @@ with left_out(
 ):
     import pytorch_lightning as pl
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.utilities import registry
+
+# Each Trainer looks for callbacks through all that is installed: 3.8 ms, of which 3.4 are for this.
+registry.entry_points = cache(registry.entry_points)  # type: ignore[attr-defined,assignment]
 
 __all__ = ["LightningEnvironment", "pl"]
