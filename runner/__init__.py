@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from runner.options.option import Option
     from runner.options.registry import option
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Option", "Run", "load", "option", "results", "train"]
 
 # Imported when they are used: `import runner` takes a moment.

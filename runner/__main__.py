@@ -116,8 +116,14 @@ def carry_out(request: Request) -> int:
     terminal.tell(campaign.plan)
     with whole(campaign.planned, request.jobs[0].config.trainer.progress):
         evidence = campaign.carry_out(
-            lambda jobs: train_pending(
-                jobs, request, True, campaign.study.measures_time, campaign.configs, campaign.stage
+            lambda jobs, rung: train_pending(
+                jobs,
+                request,
+                True,
+                campaign.study.measures_time,
+                campaign.configs,
+                campaign.stage,
+                rung,
             )
         )
 
@@ -130,8 +136,9 @@ def carry_out(request: Request) -> int:
 def search(request: Request) -> int:
     """Trains a search's trials rung by rung and reports which are best."""
     from runner.search.campaign import Campaign
+    from runner.search.trials import runs_of
 
-    campaign = Campaign(request)
+    campaign = Campaign(runs_of(request))
     campaign.carry_out(
         lambda jobs, rung: train_pending(
             jobs, request, True, all_configs=campaign.configs, rung=rung

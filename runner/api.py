@@ -75,8 +75,11 @@ class Run:
 
     @property
     def metrics(self) -> Any:
-        """The metrics of every epoch, epoch 0 is the untrained network: a DataFrame, or a list of dictionaries."""
-        return as_frame(self._files.metrics())
+        """The metrics of every epoch, epoch 0 is the untrained network: a DataFrame, or a list of dictionaries.
+
+        With `evaluate_every` also those between the ends of epochs; their `epoch` has a fraction.
+        """
+        return as_frame(self._files.curve())
 
     @property
     def predictions(self) -> "dict[str, np.ndarray]":

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,12 @@ def check_installed() -> None:
     """Raises ConfigError where a library is missing that ONNX takes."""
     from importlib.util import find_spec
 
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]
+    missing = []
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        with suppress(ImportError):
+            if find_spec(name):
+                continue
+        missing.append(name)
     if missing:
         raise ConfigError([f"--onnx needs what is not installed: pip install {' '.join(missing)}"])
 

@@ -34,7 +34,7 @@ from runner.options.option import Option
 from runner.options.registry import OPTIONS, is_own, names_of
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
-from runner.options.tasks import Task
+from runner.options.task import Task
 from runner.runs.folder import RunFolder
 from runner.training.build import initialize
 from runner.training.facts import facts_of

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,14 @@ def test_torchscript_agrees(images: np.ndarray, tmp_path: Path) -> None:
 def test_a_library_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    class Blocker:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name.startswith("onnx"):
+                raise ModuleNotFoundError(name)
+
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Blocker(), *sys.meta_path])
     assert main(["outputs/best", "--onnx", str(tmp_path / "a.onnx")]) == 2
     assert "pip install onnx onnxscript onnxruntime" in capsys.readouterr().err
 

@@ -141,7 +141,12 @@ def test_every_setting_says_what_it_is(schema: dict[str, Any]) -> None:
     for key, setting in found:
         assert setting["title"], key
         assert "description" in setting or key.endswith(".name"), key
-        if key.split(".")[0] not in ("study", "defaults", "data"):  # data sets share classes
+        if key.split(".")[0] not in (
+            "study",
+            "search",
+            "defaults",
+            "data",
+        ):  # data sets share classes
             assert "default" in setting or "const" in setting, key
     adam = dict(settings(schema))["optimizer.beta1"]
     assert (adam["default"], adam["minimum"], adam["exclusiveMaximum"]) == (0.9, 0, 1)

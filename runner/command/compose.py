@@ -155,6 +155,18 @@ class Composer:
         """A configuration as Hydra composes it, with Hydra's own part; it was checked before."""
         return self.loader.load_configuration("config", list(words), RunMode.RUN)
 
+    def parts(self, words: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+        """What `composed` gives, as plain values: the configuration, and Hydra's own part."""
+        overrides = self._parsed(words) or []
+        choices = [o for o in overrides if self.loader.is_choice(o)]
+        base = self._base(choices)
+        assert base
+        config = deepcopy(base[0])
+        for override in overrides:
+            if override not in choices:
+                apply(config, override)
+        return OmegaConf.to_container(config, enum_to_str=True), self.loader.own_part(overrides)
+
     def _parsed(self, words: Sequence[str]) -> list[Override] | None:
         """The words as overrides, or None where one of them is a problem."""
         overrides = []
@@ -206,6 +218,9 @@ class Composer:
         listed = f"Known: {', '.join(known)}"
         if len(known) > MOST_LISTED:
             listed = f"--help lists all {len(known)}"
+        if not hint and group != CHOICE:
+            listed += "; --config-dir" if group == hints.EXPERIMENTS else "; --plugin"
+            listed += " names your own"
         return f"unknown {group} '{cut(option)}'{hint or '.'} {listed}"
 
     def _of_several_values(self, override: Override) -> str:

@@ -32,12 +32,16 @@ def on_word(word: str, options: Callable[[str], list[str]]) -> str:
             return f"an option of {group} is chosen by {group}={stem}"
     if key in Config.model_fields or re.fullmatch(rf"({'|'.join(chosen())})(\.\w+)+", key):
         return f"{FORM}, without spaces: {key}=..."
+    if len(several := re.split(r"\s+(?=[\w@.]+=)", word)) > 1:
+        return f"{FORM}; several words in one: each has quotes of its own, '{several[0]}' ..."
     if re.search(r"\s=|=\s", word):
         return f"{FORM}, without spaces: " + re.sub(r"\s*=\s*", "=", word)
     if NUMBER.fullmatch(word):
         return f"{FORM}; several values are joined by commas, without spaces: key=0.1,0.01"
     if word.endswith((",", ";")) and "=" in word:
         return f"{FORM}; only a space stands between two settings"
+    if "=~" in word:
+        return f"{FORM}; ~ is not replaced here: write $HOME/... or the whole path"
     if word.count("[") != word.count("]"):
         return f"{FORM}; a list is written in brackets without spaces: [100,100]"
     hint = (

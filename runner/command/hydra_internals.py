@@ -136,6 +136,7 @@ class Loader(ConfigLoaderImpl):
         self.groups = {*self.list_groups(""), "hydra/launcher"} - {"hydra"}
         self.words: dict[str, Override] = {}
         self.bases: dict[tuple[str, ...], tuple[DictConfig, list[Source]]] = {}
+        self.own_parts: dict[tuple[str, ...], Any] = {}  # Hydra's, of the bases
 
     def is_choice(self, override: Override) -> bool:
         """Whether it decides which files are composed, or what Hydra does."""
@@ -179,10 +180,31 @@ class Loader(ConfigLoaderImpl):
         for word in words:
             if word not in choices:
                 apply(composed, word)
-        tasks = [word for word in words if not word.is_hydra_override()]
-        composed.hydra.overrides.task = [word.input_line for word in tasks]
-        composed.hydra.job.override_dirname = get_overrides_dirname(tasks, [], ",", "=")
+        for key, value in of_run(words).items():
+            OmegaConf.update(composed.hydra, key, value)
         return composed
+
+    def own_part(self, words: Sequence[Override]) -> dict[str, Any]:
+        """Hydra's part of `load_configuration` as plain values; what is not of the run itself is shared."""
+        choices = [word for word in words if self.is_choice(word)]
+        key = tuple(word.input_line or "" for word in choices)
+        if key not in self.own_parts:
+            node = self.base(choices)[0].hydra
+            self.own_parts[key] = OmegaConf.to_container(node, enum_to_str=True)
+        part = dict(self.own_parts[key])
+        for place, value in of_run(words).items():
+            above, _, name = place.partition(".")
+            part[above] = part[above] | {name: value}
+        return part
+
+
+def of_run(words: Sequence[Override]) -> dict[str, Any]:
+    """What Hydra's own part says of a run's words, by key."""
+    tasks = [word for word in words if not word.is_hydra_override()]
+    return {
+        "overrides.task": [word.input_line for word in tasks],
+        "job.override_dirname": get_overrides_dirname(tasks, [], ",", "="),
+    }
 
 
 def show(flags: argparse.Namespace, parser: argparse.ArgumentParser, words: list[str]) -> None:

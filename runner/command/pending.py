@@ -63,7 +63,8 @@ def train_pending(
     if unfinished:
         check_writable(unfinished)
         shown = unfinished[0].config.trainer.progress
-        with nullcontext() if line or not sweep else whole(len(unfinished), shown) as own:
+        shares_line = line or not sweep
+        with nullcontext() if shares_line else whole(len(unfinished), shown, bool(rung)) as own:
             if own:
                 own.begin(stage, len(unfinished), 0)
             pending.carry_out()

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from omegaconf import OmegaConf, open_dict
+import yaml
 
 from runner.command.compose import Composer
 from runner.errors import MISTAKES
 from runner.runs.files import append, make_folder, write_atomically
 from runner.runs.folder import HYDRA, RunFolder
 from runner.runs.job import Job
+from runner.runs.records import DUMPER
 
 LOG = "run.log"
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -19,19 +20,45 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 def write_hydra(job: Job, composer: Composer, mode: str) -> None:
     """Writes .hydra/config.yaml, hydra.yaml and overrides.yaml: how the run was composed."""
-    composed = composer.composed(job.overrides)
-    hydra = composed.pop("hydra")
-    with open_dict(hydra):
-        hydra.mode = mode
-        hydra.runtime.output_dir = str(job.folder.absolute())
+    config, hydra = composer.parts(job.overrides)
+    runtime = hydra["runtime"] | {"output_dir": str(job.folder.absolute())}
     folder = job.folder / HYDRA
     make_folder(folder)
-    for name, node in (
-        ("config", composed),
-        ("hydra", {"hydra": hydra}),
-        ("overrides", hydra.overrides.task),
+    for name, values in (
+        ("config", config),
+        ("hydra", {"hydra": hydra | {"mode": mode, "runtime": runtime}}),
+        ("overrides", hydra["overrides"]["task"]),
     ):
-        write_atomically(folder / f"{name}.yaml", OmegaConf.to_yaml(node).encode())
+        write_atomically(folder / f"{name}.yaml", as_yaml(values).encode(), sync=False)
+
+
+class Dumper(DUMPER):  # type: ignore[misc,valid-type]
+    """Writes what `OmegaConf.to_yaml` does, by libyaml."""
+
+
+def represented(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    """Quotes what OmegaConf would take for a number or a truth value; PyYAML itself quotes the rest."""
+    style = "'" if text in ("y", "Y", "n", "N") or is_number(text) else None
+    node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return node
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+Dumper.add_representer(str, represented)
+
+
+def as_yaml(values: object) -> str:
+    text: str = yaml.dump(
+        values, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+    return text
 
 
 class RunLogs(logging.Handler):

@@ -10,10 +10,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from runner.config.schema import Config
+from runner.config.varying import varying
 from runner.errors import DataError
 from runner.foreign import for_csv
 from runner.runs.files import read_file, write_atomically
 from runner.runs.folder import RunFolder
+from runner.runs.listing import settings_in
 from runner.runs.lock import locked
 
 TABLE, COMMANDS = "sweep.csv", "sweep.json"
@@ -39,6 +42,7 @@ def add_rows(folder: Path, settings: Sequence[str], others: Sequence[str], rows:
         if kept:
             old = [column for column in columns if column not in (*settings, *others)]
             settings = [*old, *settings]
+            settings += _between(folder, rows[0], kept[0], settings)
             rows = [_completed(folder, row, settings) for row in [*rows, *kept]]
         write_atomically(path, as_csv([*settings, *others], rows).encode())
     return path
@@ -52,18 +56,33 @@ def _read(path: Path) -> tuple[list[str], list[Row]]:
         rows = [row for row in reader if None not in row]
     except (DataError, UnicodeDecodeError, csv.Error):
         return [], []
-    return list(reader.fieldnames or []), rows
+    columns = list(reader.fieldnames or [])
+    return (columns, rows) if "run" in columns else ([], [])  # saved anew with ; between cells
+
+
+def _between(folder: Path, new: Row, old: Row, known: Sequence[str]) -> list[str]:
+    """The settings in which two sweeps differ, though none of them varies it: a run of each tells."""
+    configs = [_config(folder, row) for row in (new, old)]
+    runs = [settings_in(config.settings()) for config in configs if config]
+    keys = [key.removesuffix(".name") for key in varying(runs)]
+    return [key for key in keys if key not in known]
+
+
+def _config(folder: Path, row: Row) -> Config | None:
+    if Path(str(row["run"])).name != row["run"]:
+        return None
+    try:
+        return RunFolder(folder / row["run"]).config()
+    except DataError:
+        return None
 
 
 def _completed(folder: Path, row: Row, settings: Sequence[str]) -> Row:
     """A row with the settings that did not vary in the sweep that it comes from."""
     missing = [key for key in settings if row.get(key) in (None, "")]
-    if not missing or Path(str(row["run"])).name != row["run"]:
+    if not missing:
         return row
-    try:
-        config = RunFolder(folder / row["run"]).config()
-    except DataError:
-        config = None
+    config = _config(folder, row)
     values = config.model_dump(mode="json") if config else {}
     return row | {key: _at(values, key) for key in missing}
 

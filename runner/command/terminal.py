@@ -13,7 +13,7 @@ from runner.command.sweep_files import add_rows
 from runner.errors import ConfigError
 from runner.foreign import for_terminal
 from runner.interrupts import Interrupted
-from runner.options.tasks import Metric, Task, all_metrics
+from runner.options.task import Metric, Task, all_metrics
 from runner.runs.folder import FINISHED, OUTPUTS, RunFolder
 from runner.runs.job import Job
 from runner.runs.lock import owner_of
@@ -84,8 +84,9 @@ def tell_run(folder: RunFolder, task: Task, already: bool) -> None:
             values = [metric.shown(result[f"{split}/{metric.name}"]) for metric in task.metrics]
             table.add_row(split, *values)
         out.print(table)
+        epochs, plural = result["epochs"], "s" * (result["epochs"] != 1)
         out.print(
-            f"{result['epochs']} epochs, {result['steps']} steps in {result['train_seconds']:.1f} s on"
+            f"{epochs} epoch{plural}, {result['steps']} steps in {result['train_seconds']:.1f} s on"
             f" {result['device']}; {result['parameters']:,} parameters; best epoch"
             f" {result['best_epoch']}"
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from runner.config.tokens import Tokens
-from runner.options.tasks import Metric, all_metrics, names_in
+from runner.options.task import Metric, all_metrics, names_in
 
 RESULTS = ("train_seconds", "samples_per_second", "updates_per_second", "steps", "parameters")
 LAYER = (

@@ -24,6 +24,7 @@ KEYS = {
     **dict.fromkeys(("bs", "batch", "batchsize", "batch_size"), "batch_size.size"),
     **dict.fromkeys(("layers", "units", "hidden_sizes", "widths"), "architecture.hidden"),
     **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs", "epoch"), "epochs"),
+    **dict.fromkeys(("eval_every", "eval_steps", "val_check_interval"), "evaluate_every"),
     **dict.fromkeys(("model", "network", "net", "arch"), "architecture"),
     **dict.fromkeys(("device", "accelerator", "gpu", "gpus"), "trainer"),
     **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "schedule"),
@@ -200,14 +201,14 @@ def _at(values: Any, path: list[str]) -> Any:
 
 
 def nearest_key(path: list[str], values: dict[str, Any], model: type[Option]) -> str:
-    """The known key closest to a misspelt one: first beside it, then anywhere."""
+    """The known key that is meant by another: a name from elsewhere, or the closest beside it, then anywhere."""
     known = _known_keys(values, model)
     *above, word = path
+    if KEYS.get(word) in known:
+        return f"; did you mean '{KEYS[word]}'?"
     beside = [key.rsplit(".", 1)[-1] for key in known if key.split(".")[:-1] == above]
     if hint := nearest(word, beside):
         return hint
-    if KEYS.get(word) in known:
-        return f"; did you mean '{KEYS[word]}'?"
     leaves = {key.rsplit(".", 1)[-1]: key for key in known}
     matches = get_close_matches(word, list(leaves), n=1, cutoff=0.6)
     if not matches and (others := _options_with(word, above, model)):

@@ -22,7 +22,8 @@ from runner.options.registry import ByName, Source, sources_of
 from runner.options.registry import option as option
 from runner.options.regularizers import Regularizer
 from runner.options.schedules import Schedule
-from runner.options.tasks import Classification, Task
+from runner.options.task import Task
+from runner.options.tasks import Classification
 
 # Settings that decide what a run is called or which runs there are, not its numbers.
 UNIDENTIFIED = {"name", "resume", "fail_fast", "study", "search"}
@@ -68,6 +69,8 @@ class Config(Option):
         name: The folder of the run below outputs/.
         seed: Initial weights, data order, dropout and augmentation follow from it.
         epochs: Passes over the training split.
+        evaluate_every: Steps after which a run is measured on the training split so far and on validation, besides
+            the end of each epoch; null: there alone.
         select: Which weights are tested: the last, or the best by the task's criterion on validation.
         resume: Go on from an interrupted run and keep a finished one; false trains afresh.
         fail_fast: A sweep or study stops at its first failed run; false carries on with the others.
@@ -89,6 +92,7 @@ class Config(Option):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=-]*$", max_length=100)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     epochs: Count
+    evaluate_every: Count | None = None  # earlier versions wrote no such key
     select: Literal["last", "best"]
     resume: bool
     fail_fast: bool
@@ -138,6 +142,8 @@ class Config(Option):
     def settings(self) -> dict[str, Any]:
         """The settings that decide the numbers of a run: not its name, nor the device, logging and progress."""
         settings = self.model_dump(mode="json", exclude=UNIDENTIFIED)
+        if settings["evaluate_every"] is None:  # nor has it a part in the identity of their runs
+            del settings["evaluate_every"]
         settings["trainer"] = {key: settings["trainer"][key] for key in ("precision", "tf32")}
         return settings
 

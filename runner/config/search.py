@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from runner.config.claims import direction, learning, tested
-from runner.config.study import Value
+from runner.config.values import Value
 from runner.options.option import Count, Option
 
 KINDS = ("log", "uniform", "log_int", "int", "choice")
@@ -115,8 +115,12 @@ class Final(Option):
     seeds: Annotated[int, Field(ge=1, le=10_000)]
 
 
-class Search(Option):
-    """An experiment that looks for settings.
+Sampler = Literal["random", "tpe", "gp", "grid", "lecture"]
+Space = Annotated[dict[str, Domain], Field(min_length=1)]
+
+
+class Trials(Option):
+    """What is searched, how it is drawn, and when it is dropped.
 
     Attributes:
         space: The domain of each setting, by key. A group has options as its choice; `group@option.key` is
@@ -127,35 +131,38 @@ class Search(Option):
             brackets, which begin at later and later rungs.
         eta: A rung keeps one in so many.
         first_rung: The epoch of the first rung; the next ones follow after eta times as many.
-        by: The metric that decides, never one of the test split.
         abort: A trial whose training loss is above this many times its initial one ends; null ends none.
+    """
+
+    space: Space
+    trials: Annotated[int, Field(ge=1, le=100_000)]
+    sampler: Sampler = "random"
+    stop: Literal["none", "halving", "hyperband"] = "none"
+    eta: Annotated[int, Field(ge=2)] = 3
+    first_rung: Count = 1
+    abort: Annotated[float, Field(gt=1)] | None = None
+
+    @field_validator("space")
+    @classmethod
+    def _no_reserved_key(cls, space: dict[str, Domain]) -> dict[str, Domain]:
+        return checked(space)
+
+
+class Search(Trials):
+    """An experiment that looks for settings.
+
+    Attributes:
+        by: The metric that decides, never one of the test split.
         seeds: Every trial is trained with so many seeds, from `seed` on; their mean counts.
         final: Which are trained again at the end, or null.
         audit: This share of the dropped trials, drawn at random, is trained on to the end after all, to see
             how often dropping was wrong.
     """
 
-    space: Annotated[dict[str, Domain], Field(min_length=1)]
-    trials: Annotated[int, Field(ge=1, le=100_000)]
-    sampler: Literal["random", "tpe", "gp", "grid", "lecture"] = "random"
-    stop: Literal["none", "halving", "hyperband"] = "none"
-    eta: Annotated[int, Field(ge=2)] = 3
-    first_rung: Count = 1
     by: str = "val/loss"
-    abort: Annotated[float, Field(gt=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=10_000)] = 1
     final: Final | None = None
     audit: Annotated[float, Field(ge=0, le=1)] = 0.05
-
-    @field_validator("space")
-    @classmethod
-    def _no_reserved_key(cls, space: dict[str, Domain]) -> dict[str, Domain]:
-        for key in space:
-            if not KEY.fullmatch(key):
-                raise ValueError(f"{key!r} is no key; group, group.key or group@option.key")
-            if key.split(".")[0].split("@")[0] in RESERVED:
-                raise ValueError(f"'{key}' is not for searching: the search sets it itself")
-        return space
 
     @field_validator("by")
     @classmethod
@@ -171,3 +178,29 @@ class Search(Option):
     @property
     def higher_is_better(self) -> bool:
         return direction(self.by) > 0
+
+
+def checked(space: dict[str, Domain]) -> dict[str, Domain]:
+    """Raises:
+    ValueError: A key is none, or is not for searching.
+    """
+    for key in space:
+        if not KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no key; group, group.key or group@option.key")
+        if key.split(".")[0].split("@")[0] in RESERVED:
+            raise ValueError(f"'{key}' is not for searching: the search sets it itself")
+    return space
+
+
+def group_of(key: str) -> str:
+    return key.split(".")[0].partition("@")[0]
+
+
+def option_of(key: str) -> str:
+    """The option that must be chosen for a key to exist; "" for a key of all options."""
+    return key.split(".")[0].partition("@")[2]
+
+
+def path_of(key: str) -> str:
+    """The key of the configuration that a key of the space sets."""
+    return ".".join([group_of(key), *key.split(".")[1:]])

@@ -11,8 +11,9 @@ from math import prod
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
-from typing_extensions import TypeAliasType
 
+from runner.config.arms_search import ArmsSearch
+from runner.config.claim import Claim
 from runner.config.claims import (
     LAYER,
     Measure,
@@ -21,16 +22,11 @@ from runner.config.claims import (
     parse_measure,
     tested,
 )
-from runner.config.expectations import REPLICATES, Comparison, parse_expectation
+from runner.config.expectations import Comparison
+from runner.config.search import Search, path_of
+from runner.config.values import Name, Value
 from runner.options.option import Count, Option, Positive
 
-# What YAML and JSON can hold.
-Value = TypeAliasType(
-    "Value",
-    "bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str"
-    " | list[Value] | dict[str, Value] | None",
-)
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 MOST_RUNS = 10_000  # of a sweep, or of a study's arm
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Seeds = (
@@ -44,67 +40,6 @@ Interval = Annotated[tuple[Positive, Positive], Field(strict=False)]
 ENSEMBLED = ("test/loss", "test/accuracy", "test/error")  # of averaged probabilities
 TUNING_SEED = 10_000  # the first of the seeds for tuning: no count of seeds reaches it
 RESERVED = ("seed", "study", "name", "experiment", "resume", "hydra")  # the study sets them
-
-
-class Claim(Option):
-    """One sentence of the lecture, and what a measurement must show if it is true.
-
-    Attributes:
-        says: The sentence.
-        measure: A number of every run; see runner.config.claims.
-        expect: How the arms compare in it; see runner.config.expectations.
-        margin: For `a ~ b` and `a replicates(x)`: the largest difference that counts as none.
-        control: Whether the other claims are judged only if this one is confirmed (assay sensitivity: a study
-            that does not find what must be there says nothing by what else it does not find).
-    """
-
-    says: str
-    measure: str
-    expect: str
-    margin: Positive | None = None
-    control: bool = False
-
-    @field_validator("measure")
-    @classmethod
-    def _measure_parses(cls, text: str) -> str:
-        return parse_measure(text).text
-
-    @field_validator("expect")
-    @classmethod
-    def _expectation_parses(cls, text: str) -> str:
-        parse_expectation(text)
-        return " ".join(text.split())
-
-    @model_validator(mode="after")
-    def _margin_belongs_to_equivalence(self) -> "Claim":
-        if any(c.relation in ("~", REPLICATES) for c in self.comparisons) != bool(self.margin):
-            raise ValueError(
-                "margin: belongs to `a ~ b` and `a replicates(x)`, which need it: the largest difference"
-                " that counts as none; for < and > write it into a side: a < b + 0.01"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _shares_are_not_percentages(self) -> "Claim":
-        for comparison in self.comparisons if self.parsed_measure.is_share else ():
-            for side, other in (
-                (comparison.left, comparison.right),
-                (comparison.right, comparison.left),
-            ):
-                if abs(side.constant) > 1 and not side.arms and len(other.arms) == 1:
-                    raise ValueError(
-                        f"expect: {comparison}: {self.measure} is a share of 1:"
-                        f" {side.constant:g}% is {side.constant / 100:g}"
-                    )
-        return self
-
-    @property
-    def parsed_measure(self) -> Measure:
-        return parse_measure(self.measure)
-
-    @property
-    def comparisons(self) -> list[Comparison]:
-        return parse_expectation(self.expect)
 
 
 class Ensemble(Option):
@@ -148,6 +83,7 @@ class Study(Option):
         tune: Values to choose from, by key, separately for each arm. A key that an arm sets itself is
             not tuned in it. Where the best value is the first or last of positive numbers, the range
             goes on geometrically, at most twice.
+        search: Instead of `tune`: values to search for, with as many trials, epochs and rungs in each arm.
         tune_seeds: How many seeds are used for tuning; they are other ones than `seeds`. A list names them,
             and may name seeds that are judged by, too.
         tune_by: The measure that chooses, with val/loss as the tie-breaker. Never one of the test split;
@@ -164,6 +100,7 @@ class Study(Option):
     seeds: Seeds
     arms: Annotated[dict[Name, Words], Field(min_length=1)]
     tune: dict[str, Choices] = Field(default_factory=dict)
+    search: ArmsSearch | None = None
     tune_seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = 1
     tune_by: str = ""
     sweep: dict[str, Choices] = Field(default_factory=dict)
@@ -184,6 +121,11 @@ class Study(Option):
             return list(self.tune_seeds)
         fresh = (seed for seed in count(TUNING_SEED) if seed not in self.seed_list)
         return list(islice(fresh, self.tune_seeds))
+
+    @property
+    def tunes(self) -> bool:
+        """Whether anything is chosen by validation."""
+        return bool(self.tune or self.search)
 
     @property
     def measures_time(self) -> bool:
@@ -217,6 +159,7 @@ class Study(Option):
         for name, seeds in (("seeds", self.seed_list), ("tune_seeds", self.tuning_seeds)):
             if len(set(seeds)) < len(seeds):
                 yield f"{name}: each seed once"
+        yield from self._problems_of_search()
         tried = prod(map(len, self.tune.values())) * len(self.tuning_seeds)
         if tried > MOST_RUNS:
             yield f"tune: {tried:,} runs of each arm; {MOST_RUNS:,} are allowed"
@@ -247,6 +190,39 @@ class Study(Option):
         for claim in self.claims:
             for comparison in claim.comparisons:
                 yield from self._problems_of(claim, comparison)
+
+    def _problems_of_search(self) -> Iterator[str]:
+        if not self.search:
+            return
+        for other in ("tune", "refine"):
+            if getattr(self, other):
+                yield f"search: instead of {other}, not with it"
+        runs = self.search.trials * len(self.tuning_seeds)
+        if runs > MOST_RUNS:
+            yield f"search: {runs:,} runs of each arm; {MOST_RUNS:,} are allowed"
+        if self.tune_by and self.tune_by not in learning():
+            yield f"tune_by: {self.tune_by}: a search compares {', '.join(learning())}"
+        for arm in self.search.arms:
+            if arm not in self.arms:
+                yield f"search.arms: {unknown(arm, self.arms)}"
+        keys = [key for arm in self.arms for key in self.search.space_of(arm)]
+        for key in dict.fromkeys(keys):
+            path = path_of(key)
+            if path in self.sweep:
+                yield f"sweep: {path}: is searched, too"
+            if self.splits and path == "data.split_seed":
+                yield f"search: {key}: with splits each seed draws its own"
+
+    def search_of(self, arm: str, options: Mapping[str, str]) -> Search | None:
+        """What is searched for in an arm; None if there is nothing.
+
+        Args:
+            arm: One of the arms.
+            options: The option of each group that its runs have, where the search draws no other.
+        """
+        own = set(map(key_of, self.arms[arm]))
+        by, seeds = self.tune_by or "val/loss", len(self.tuning_seeds)
+        return self.search.of(arm, own, options, by, seeds) if self.search else None
 
     def _problems_of_sweep(self) -> Iterator[str]:
         for key in self.sweep.keys() & self.tune.keys():
@@ -286,7 +262,7 @@ class Study(Option):
         """
         if self.ensembles and (unlike := {*ENSEMBLED} - {*config.task.names("test")}):
             yield f"arm '{arm}': ensembles average probabilities; task={config.task.name} has no {unlike.pop()}"
-        measures = [parse_measure(self.tune_by)] if self.tune and self.tune_by else []
+        measures = [parse_measure(self.tune_by)] if self.tunes and self.tune_by else []
         for claim in self.claims:
             used = {term.arm for comparison in claim.comparisons for term in comparison.terms}
             measures += [claim.parsed_measure] if arm in used else []

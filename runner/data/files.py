@@ -98,7 +98,7 @@ def own(path: str | None, key: str, expected: str, folder: bool = False) -> Path
         raise DataError(f"{key}: not given; it names {expected}")
     try:
         found = Path(path).expanduser()
-        mode = found.stat().st_mode
+        status = found.stat()
     except FileNotFoundError:
         raise unexpected(f"{key}={path}", _nothing_at(found), expected) from None
     except RuntimeError:
@@ -106,6 +106,7 @@ def own(path: str | None, key: str, expected: str, folder: bool = False) -> Path
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise unexpected(f"{key}={path}", reason, expected) from None
+    mode = status.st_mode
     if not (stat.S_ISDIR if folder else stat.S_ISREG)(mode):
         kind = (
             "a folder"
@@ -115,6 +116,9 @@ def own(path: str | None, key: str, expected: str, folder: bool = False) -> Path
             else "a pipe or device"
         )
         raise unexpected(f"{key}={path}", kind, expected)
+    # The kernel's files, of which some never end and others hold the environment, have no size either.
+    if not folder and not status.st_size:
+        raise unexpected(f"{key}={path}", "an empty file", expected)
     return found
 
 

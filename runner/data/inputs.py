@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import DataError
-from runner.options.tasks import Facts
+from runner.options.task import Facts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,9 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
+from runner.config.search import option_of, path_of
 from runner.reporting import documents
+from runner.reporting.budget import chooser, sensitivity
 from runner.reporting.figures import pictures_of
 from runner.reporting.mean_curves import MEANS, write_mean_curves
 from runner.reporting.run_findings import findings_of, first_complete
@@ -56,6 +58,8 @@ def write_report(
         found=found,
         cautions=list(cautions(evidence)),
         notes=[f"{name}: {note}" for name, arm in arms.items() for note in arm.notes],
+        sensitivity=sensitivity(evidence),
+        tuned_by=chooser(evidence).text,
         facts=facts_of([evidence.folder_of(run) for run in runs]),
         commands="\n".join([*again, f"tensorboard --logdir {folder}"]),
     )
@@ -96,7 +100,9 @@ def _present(values: Iterable[float | None]) -> list[float]:
 def cautions(evidence: Evidence) -> Iterator[str]:
     """What makes the comparison less than fair, and which runs did not complete."""
     study = evidence.study
-    for key in study.tune:
+    searched = study.search.space if study.search else {}
+    of_all = [path_of(key) for key in searched if not option_of(key)]
+    for key in [*study.tune, *of_all]:
         tuned = [name for name, arm in evidence.arms.items() if key in arm.chosen]
         fixed = [name for name in evidence.arms if name not in tuned]
         if tuned and fixed:

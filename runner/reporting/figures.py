@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.config.claims import LAYER, Measure, parse_measure
 from runner.config.expectations import Term
+from runner.reporting.budget import draw_budget
 from runner.reporting.canvas import (
     FOREGROUND,
     Picture,
@@ -36,7 +37,7 @@ from runner.studies.statistics import mean_interval
 def pictures_of(evidence: Evidence) -> list[Picture]:
     """All figures for which the study has something to show."""
     makers: tuple[Callable[[Evidence], Picture | None], ...] = (
-        draw_points, draw_curves, draw_tuning, draw_layers, draw_ensembles,
+        draw_points, draw_curves, draw_tuning, draw_budget, draw_layers, draw_ensembles,
     )  # fmt: skip
     with drawing():
         return [picture for make in makers if (picture := make(evidence))]
@@ -174,6 +175,8 @@ def draw_tuning(evidence: Evidence) -> Picture | None:
         values = [_place(c, key, numeric) for c in tried if key in c.values]
         if numeric and min(values) > 0:
             set_scale(axis, "x", log=True)
+        elif numeric and min(values) == 0 and max(values) > 100 * (least := _least(values)):
+            axis.set_xscale("symlog", linthresh=least)
         log_if_wide(axis)
     add_legend(figure, axes)
     caption = "What tuning tried. The ring is the value that was chosen; a run that diverged has no point."
@@ -232,11 +235,18 @@ def draw_ensembles(evidence: Evidence) -> Picture | None:
     return as_picture("ensembles", caption, figure)
 
 
+def _least(values: list[Any]) -> float:
+    """The smallest number above 0; ∞ if there is none."""
+    return min((value for value in values if value > 0), default=np.inf)
+
+
 def _place(candidate: Candidate, key: str, numeric: bool) -> Any:
     return candidate.values[key] if numeric else label(str(candidate.values[key]))
 
 
 def _score(evidence: Evidence, measure: Measure, candidate: Candidate) -> float:
-    """The mean of the measure over the tuning seeds."""
+    """The mean of the measure over the tuning seeds; of a search, where the trial stopped."""
+    if candidate.stage == "search":
+        return np.inf if candidate.value is None else candidate.value
     values = [value_in(evidence.folder_of(run), measure) for run in candidate.runs]
     return float(np.mean([np.inf if value is None else value for value in values]))

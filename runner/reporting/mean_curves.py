@@ -16,7 +16,7 @@ MEANS = "mean"  # outputs/<name>/mean/<arm>: what TensorBoard shows
 
 @dataclass(frozen=True)
 class MeanCurve:
-    """A metric over training: arrays of the same length, one entry for each epoch.
+    """A metric over training: arrays of the same length, an entry wherever runs were measured.
 
     Attributes:
         epochs, steps: Where the values lie.
@@ -46,9 +46,9 @@ def mean_curve(evidence: Evidence, arm: str, metric: str) -> MeanCurve:
 
 def mean_of(folders: Iterable[RunFolder], metric: str) -> MeanCurve:
     """The mean of one metric over runs."""
-    found: dict[int, tuple[int, list[float]]] = {}
+    found: dict[float, tuple[int, list[float]]] = {}
     for folder in folders:
-        for line in numbers_of(folder).by_epoch:
+        for line in numbers_of(folder).curve:
             value = line.get(metric)
             if value is not None:
                 found.setdefault(line["epoch"], (line["step"], []))[1].append(value)
@@ -73,12 +73,14 @@ def write_mean_curves(evidence: Evidence) -> None:
     shutil.rmtree(means, ignore_errors=True)
     for arm in evidence.arms:
         writer = EventFileWriter(str(means / f"arm={arm}"))
-        for metric in metrics_of(evidence, arm):
-            line = mean_curve(evidence, arm, metric)
-            for epoch, mean in zip(line.epochs, line.mean, strict=True):
+        lines = {metric: mean_curve(evidence, arm, metric) for metric in metrics_of(evidence, arm)}
+        between = any((line.epochs % 1 != 0).any() for line in lines.values())
+        for metric, line in lines.items():
+            places = line.steps if between else line.epochs  # TensorBoard knows whole numbers only
+            for place, mean in zip(places, line.mean, strict=True):
                 value = Summary.Value(tag=metric, simple_value=float(mean))
                 event = Event(
-                    wall_time=time.time(), step=int(epoch), summary=Summary(value=[value])
+                    wall_time=time.time(), step=int(place), summary=Summary(value=[value])
                 )
                 writer.add_event(event)
         writer.close()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from runner.errors import DataError
-from runner.options.tasks import Metric
+from runner.options.task import Metric
 from runner.runs.folder import RunFolder
 
 MOST_RUNS, MOST_CLASSES = 6, 20

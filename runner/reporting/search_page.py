@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.claims import measured_metric
-from runner.options.tasks import Classification, Metric
+from runner.options.task import Metric
+from runner.options.tasks import Classification
 from runner.reporting import documents
 from runner.reporting.run_findings import findings_of, first_complete
 from runner.reporting.search_figures import pictures_of_search

@@ -16,7 +16,7 @@ from typing import Any
 from runner.config.schema import Config
 from runner.config.varying import leaves, varying
 from runner.errors import DataError
-from runner.options.tasks import Metric
+from runner.options.task import Metric
 from runner.reporting.words import shown, with_spread
 from runner.runs.folder import FINISHED, RunFolder
 from runner.runs.listing import runs_in

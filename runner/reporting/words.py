@@ -5,7 +5,7 @@ from math import isfinite
 from statistics import mean, stdev
 from typing import Any
 
-from runner.options.tasks import Metric
+from runner.options.task import Metric
 from runner.studies.statistics import mean_interval
 
 

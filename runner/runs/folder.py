@@ -25,6 +25,7 @@ from runner.runs.checkpoints import Checkpoints
 from runner.runs.files import append, check_no_link, read_file, write_atomically
 from runner.runs.lock import Identity, identity_of, locked
 from runner.runs.records import (
+    DUMPER,
     MAX_BYTES,
     MAX_METRICS_BYTES,
     Epoch,
@@ -57,7 +58,8 @@ class RunFolder:
     status.json       {"status": "running" | "complete" | "diverged" | "failed" | "interrupted"
                        | "pruned", ...}
     config.yaml       the whole checked configuration
-    metrics.jsonl     an object for each epoch: epoch, step, seconds and every metric
+    metrics.jsonl     an object for each epoch: epoch, step, seconds and every metric; and with
+                      `evaluate_every` those between, whose epoch has a fraction
     result.json       the final numbers, written last
     predictions.npz   what it says of the test split; see runner.runs.predictions
     *.png             pictures, by the task: confusion_matrix, mistakes, reconstructions, ...
@@ -133,7 +135,9 @@ class RunFolder:
         return read_config(self.path / "config.yaml")
 
     def write_config(self, values: dict[str, Any]) -> None:
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+        text = yaml.dump(
+            values, Dumper=DUMPER, sort_keys=False, allow_unicode=True, default_flow_style=None
+        )
         self._write("config.yaml", text)
 
     @property
@@ -149,17 +153,25 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics of every finished epoch, in order, from epoch 0, the untrained network."""
-        return [line.model_dump() for _, line in self._epochs()]
+        return [line for line in self.curve() if isinstance(line["epoch"], int)]
 
-    def _epochs(self) -> Iterator[tuple[bytes, Epoch]]:
+    def curve(self) -> list[dict[str, Any]]:
+        """The metrics of every finished epoch, and what was measured between them, in order."""
+        return [line.model_dump() for _, line in self._lines()]
+
+    def _lines(self) -> Iterator[tuple[bytes, Epoch]]:
         """The lines of metrics.jsonl. A process killed while writing leaves half a line at the end."""
         path = self.path / "metrics.jsonl"
         *lines, _ = (self._numbers(path.name, MAX_METRICS_BYTES) or b"").split(b"\n")
+        last: float = 0
+        expected = 0  # the next whole one
         for number, line in enumerate(lines):
             place = f"{path}:{number + 1}"
             epoch = parsed(Epoch, line, place)
-            if epoch.epoch != number:
-                raise DataError(f"{place}: epoch {epoch.epoch} where epoch {number} is expected")
+            whole = isinstance(epoch.epoch, int)
+            if epoch.epoch != expected if whole else not last < epoch.epoch < expected:
+                raise DataError(f"{place}: epoch {epoch.epoch} where epoch {expected} is expected")
+            last, expected = epoch.epoch, expected + whole
             yield line, epoch
 
     def append_metrics(self, metrics: dict[str, Any]) -> None:
@@ -178,13 +190,13 @@ class RunFolder:
                 its curves, and a study would read off them when a target was reached.
         """
         try:
-            kept = [line + b"\n" for line, epoch in self._epochs() if epoch.epoch <= last_epoch]
-            if len(kept) <= last_epoch:
+            kept = [(line, epoch) for line, epoch in self._lines() if epoch.epoch <= last_epoch]
+            if not kept or kept[-1][1].epoch < last_epoch:
                 path = self.path / "metrics.jsonl"
                 raise DataError(f"{path}: ends before epoch {last_epoch}, which last.ckpt is of")
         except DataError as error:
             raise CheckpointError(f"{error}; resume=false trains afresh") from None
-        self._write("metrics.jsonl", b"".join(kept))
+        self._write("metrics.jsonl", b"".join(line + b"\n" for line, _ in kept))
 
     def check_finished(self) -> None:
         """Checks that a finished run has its settings and all its numbers.
@@ -282,7 +294,7 @@ class RunFolder:
                 events.unlink()
         for picture in self.path.glob("*.png"):
             picture.unlink()
-        self._write("metrics.jsonl", b"")
+        write_atomically(self._mine("metrics.jsonl"), b"", sync=False)
 
     # Lock and writing
 

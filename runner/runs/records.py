@@ -22,6 +22,7 @@ MAX_METRICS_BYTES = 1_000_000_000
 MAX_DEPTH = 20  # levels in config.yaml; a study needs five
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 Model = TypeVar("Model", bound=BaseModel)
@@ -62,9 +63,15 @@ class Status(Record):
 
 
 class Epoch(Measured):
-    """A line of metrics.jsonl."""
+    """A line of metrics.jsonl.
 
-    epoch: Number
+    Attributes:
+        epoch: Finished epochs; with a fraction where it was measured inside one.
+        step: Finished updates.
+        seconds: Spent in training steps.
+    """
+
+    epoch: Number | NonNegative
     step: Number
     seconds: NonNegative
 

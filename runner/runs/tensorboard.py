@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from runner.config.varying import leaves
 from runner.foreign import for_markdown
+from runner.runs.records import DUMPER
 from runner.runs.split_curves import SplitCurves, scalars
 
 HISTOGRAM_VALUES = 5000  # of a tensor go into its histogram, about
@@ -38,7 +40,8 @@ BINS = np.concatenate([-LIMITS[::-1], [0.0], LIMITS])
 
 
 class Curves:
-    """Writes events.out.tfevents.* into a run folder; a step of the horizontal axis is an epoch.
+    """Writes events.out.tfevents.* into a run folder; a step of the horizontal axis is an epoch, or with
+    `evaluate_every` an update. Either is called an epoch here.
 
     Args:
         folder: The run folder.
@@ -60,7 +63,7 @@ class Curves:
         self.splits = SplitCurves(folder, resumed_after)
         if resumed_after is None:
             self._add(charts(metrics))
-            text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+            text = yaml.dump(config, Dumper=DUMPER, sort_keys=False, default_flow_style=None)
             self._add(text_value("config", "".join(f"    {line}\n" for line in text.splitlines())))
         else:
             begun = SessionLog(status=SessionLog.START)
@@ -101,7 +104,6 @@ class Curves:
         Which settings and metrics are shown is said by runner.runs.hparams.
         """
         self.add_epoch(epoch, metrics)
-        self.splits.flush()
         start = SessionStartInfo()
         for key, value in leaves({k: v for k, v in self.config.items() if k != "trainer"}):
             match value:
@@ -129,8 +131,11 @@ class Curves:
         self.splits.flush()
 
     def close(self) -> None:
-        self.writer.flush()
-        self.writer.close()
+        """What matters was flushed before: a disk that is full by now has failed the run already."""
+        with suppress(OSError):
+            self.writer.flush()
+        with suppress(OSError):
+            self.writer.close()
 
     def _add(self, value: Summary.Value, step: int = 0) -> None:
         summary = Summary(value=[value])

@@ -13,7 +13,7 @@ from runner.config.plugins import recorded
 from runner.config.schema import Config
 from runner.data.fingerprint import fingerprint
 from runner.interrupts import uninterrupted
-from runner.options.tasks import Findings
+from runner.options.task import Findings
 from runner.runs.folder import RunFolder
 from runner.runs.provenance import device_name, git_commit, versions
 from runner.runs.tensorboard import Curves
@@ -64,7 +64,9 @@ class RunRecord:
         values = config.model_dump(mode="json")
         folder.write_config(config.record())
         names = [metric.name for metric in config.task.metrics]
-        self.curves = Curves(folder.path, values, names, resumed_after=self.epoch or None)
+        resumed = self._place(self.epoch, folder.metrics()[-1]["step"]) if self.epoch else None
+        self.curves = Curves(folder.path, values, names, resumed)
+        self.saved: dict[str, dict[str, Any]] = {}  # checkpoints by name
         self.saved_at = time.monotonic()
 
     def start(self) -> None:
@@ -79,26 +81,31 @@ class RunRecord:
 
     def add_epoch(
         self,
-        epoch: int,
+        epoch: float,
         step: int,
         seconds: float,
         metrics: Mapping[str, float],
         histograms: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """The metrics at the end of an epoch; epoch 0 is the untrained network.
+        """The metrics at the end of an epoch or inside one; epoch 0 is the untrained network.
 
         Args:
-            epoch: Finished epochs.
+            epoch: Finished epochs, an int at the end of one.
             step: Finished updates.
             seconds: Spent in training steps so far.
             metrics: By name; what is not finite is written as null.
             histograms: For TensorBoard, by name.
         """
         shown = {name: finite_or_none(value) for name, value in metrics.items()}
-        self.curves.add_epoch(epoch, shown)
-        self.curves.add_histograms(epoch, histograms or {})
+        at = self._place(epoch, step)
+        self.curves.add_epoch(at, shown)
+        self.curves.add_histograms(at, histograms or {})
         place = {"epoch": epoch, "step": step, "seconds": round(seconds, 6)}
         self.folder.append_metrics({**place, **shown})
+
+    def _place(self, epoch: float, step: int) -> int:
+        """Where it stands on TensorBoard's axis, which knows whole numbers only."""
+        return step if self.config.evaluate_every else int(epoch)
 
     def add_checkpoint(self, state: dict[str, Any], metrics: Mapping[str, float]) -> None:
         """Keeps the state at the end of an epoch for `save`.
@@ -123,12 +130,14 @@ class RunRecord:
         return time.monotonic() - self.saved_at >= self.config.trainer.checkpoint_seconds
 
     def save(self) -> None:
-        """Writes the kept state as last.ckpt and best.ckpt, after all curves up to it."""
+        """Writes the kept state as last.ckpt and best.ckpt where they lack it, after all curves up to it."""
         if self.checkpoint:
             self.curves.flush()
             self.folder.sync_metrics()
-            self.folder.save_checkpoint("best", self.best)
-            self.folder.save_checkpoint("last", self.checkpoint)
+            for name, state in (("best", self.best), ("last", self.checkpoint)):
+                if self.saved.get(name) is not state:
+                    self.folder.save_checkpoint(name, state)
+                    self.saved[name] = state
         self.saved_at = time.monotonic()
 
     def complete(
@@ -141,14 +150,16 @@ class RunRecord:
     ) -> None:
         """The run is trained and tested: writes predictions, then the result, then the status."""
         shown = {name: finite_or_none(value) for name, value in test.items()}
+        last = self.folder.metrics()[-1]
+        at = self._place(self.epoch, last["step"])
         self.folder.write_predictions(findings.arrays)
         for name, picture in findings.pictures.items():
             png = as_png(picture)
             self.folder.write_picture(name, png)
-            self.curves.add_picture(self.epoch, name, png, picture.size)
-        self.curves.add_scores(self.epoch, findings.scores.get("per_class"))
-        self.curves.add_result(self.epoch, shown)
-        last = self.folder.metrics()[-1]
+            self.curves.add_picture(at, name, png, picture.size)
+        self.curves.add_scores(at, findings.scores.get("per_class"))
+        self.curves.add_result(at, shown)
+        self.curves.flush()
         result = self._result("complete", last, parameters, batch_size, device)
         self.folder.write_result(result | shown | findings.scores)
         self.folder.write_status("complete", epoch=self.epoch)

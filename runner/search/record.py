@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from runner.config.search import Search
-from runner.config.study import Value
+from runner.config.values import Value
 from runner.errors import DataError
 from runner.options.option import Option
 from runner.runs.files import read_file, write_atomically
@@ -161,19 +161,36 @@ class Record(Option):
     def draw(self, number: int) -> Draw:
         return dict(self.trials[number].draw)
 
+    def best_trial(self) -> int | None:
+        """The best one: by fresh seeds where there are some, else of those that came to the end."""
+        if self.final:
+            values = {again.trial: again.value for again in self.final}
+            return next(iter(ranked(values, self.search.higher_is_better)), None)
+        return next(iter(self.ended()), None)
+
+    def dropped(self) -> dict[int, int]:
+        """The trials that had a value and were not kept, each with the epoch of the rung."""
+        return {
+            number: decision.epoch
+            for decision in self.decisions
+            if decision.epoch < self.epochs
+            for number, value in decision.values.items()
+            if value is not None and number not in decision.kept
+        }
+
     # The file
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, name: str = RECORD) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-        write_atomically(folder / RECORD, text.encode())
+        write_atomically(folder / name, text.encode())
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def read(cls, folder: Path, name: str = RECORD) -> "Record":
         """Raises:
         DataError: There is none, or it is damaged, or it names runs outside its folder.
         """
-        path = folder / RECORD
+        path = folder / name
         data = read_file(path, MAX_BYTES)
         if data is None:
             raise DataError(f"{folder}: no search has been run here")

@@ -7,7 +7,7 @@ from math import exp, log
 from typing import Any, NamedTuple
 
 from runner.command.overrides import quoted
-from runner.config.search import Domain, Search
+from runner.config.search import Domain, Search, group_of, option_of, path_of
 
 Draw = dict[str, Any]  # values by key of the space
 WORD = re.compile(r"[A-Za-z]\w*", re.ASCII)
@@ -22,17 +22,17 @@ class Setting(NamedTuple):
 
     @property
     def group(self) -> str:
-        return self.key.split(".")[0].split("@")[0]
+        return group_of(self.key)
 
     @property
     def option(self) -> str:
         """The option that must be chosen for the setting to exist; "" for a setting of all."""
-        return self.key.split(".")[0].partition("@")[2]
+        return option_of(self.key)
 
     @property
     def path(self) -> str:
         """The key of the configuration."""
-        return ".".join([self.group, *self.key.split(".")[1:]])
+        return path_of(self.key)
 
     @property
     def is_group(self) -> bool:

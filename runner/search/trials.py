@@ -1,6 +1,7 @@
 """The runs of a search: a draw and a seed, composed into a checked run; and what is wrong with a space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from runner.command.compose import Composer, composing
 from runner.command.request import Request
@@ -13,6 +14,27 @@ from runner.search.samplers import LR, decades
 from runner.search.space import Draw, Setting, corners, finest_grid, words_of
 
 MOST_CHECKED = 256  # draws that are composed before anything is trained
+ALONE = ("study=null", "search=null")  # a trial is a run like any other
+
+
+def in_search(key: str) -> str:
+    return f"search.{key}"
+
+
+class Arm(NamedTuple):
+    """What an arm of a study gives to all runs of its search.
+
+    Attributes:
+        words: Its overrides.
+        named: What tells its runs from those of other arms.
+        splits: Whether a seed draws the split, too.
+        place: The key at which a key of the search's node stands in the experiment.
+    """
+
+    words: Sequence[str] = ()
+    named: tuple[tuple[str, str], ...] = ()
+    splits: bool = False
+    place: Callable[[str], str] = in_search
 
 
 class TrialRuns:
@@ -20,19 +42,25 @@ class TrialRuns:
 
     Args:
         request: The command line; its settings hold for every trial that does not draw them.
-        search: Its checked search node.
+        search: The checked node that says what is searched.
+        seeds: Every trial is trained with each of them.
+        arm: Of a study: what all runs of this search have besides; None for a search by itself.
     """
 
-    def __init__(self, request: Request, search: Search) -> None:
+    def __init__(
+        self, request: Request, search: Search, seeds: Sequence[int], arm: Arm | None = None
+    ) -> None:
         self.request = request
+        self.command = request.command
         self.search = search
+        self.seeds = seeds
+        self.arm = arm or Arm()
         self.config = request.jobs[0].config
         self.composed: dict[tuple[str, ...], Job] = {}
         self.own = list(request.jobs[0].overrides)
-        self.words = [w for w in self.own if key_of(w).split(".")[0] not in ("search", "seed")]
-        with composing(request.folders) as composer:
-            choices = composer.composed(self.own).hydra.runtime.choices
-        self.given = {str(group): str(option) for group, option in choices.items()}
+        words = [w for w in self.own if key_of(w).split(".")[0] not in ("search", "study", "seed")]
+        self.words = [*words, *self.arm.words]
+        self.given = options_of(request, self.arm.words)
 
     def job(self, draw: Draw, seed: int) -> Job:
         """The run of a draw with a seed.
@@ -40,22 +68,24 @@ class TrialRuns:
         Raises:
             ConfigError: The draw does not compose.
         """
-        words = (*self.words, *words_of(draw), f"seed={seed}", "search=null")
+        split = [f"data.split_seed={seed}"] if self.arm.splits else []
+        words = (*self.words, *words_of(draw), f"seed={seed}", *split, *ALONE)
         if words in self.composed:
             return self.composed[words]
         with composing(self.request.folders) as composer:
             composer.problems.clear()
             config = composer.config(words)
             if config is None:
-                raise ConfigError([f"search.space: {text}" for text in composer.problems])
+                where = self.arm.place("space")
+                raise ConfigError([f"{where}: {text}" for text in composer.problems])
         named = {Setting(key).path: str(value) for key, value in draw.items()}
-        job = Job(words, config, (*named.items(), ("seed", str(seed))))
+        job = Job(words, config, (*self.arm.named, *named.items(), ("seed", str(seed))))
         return self.composed.setdefault(words, job)
 
     @property
     def plain(self) -> Job:
         """The experiment without the search."""
-        return self.job({}, self.config.seed)
+        return self.job({}, self.seeds[0])
 
     def check(self) -> None:
         """Raises:
@@ -64,25 +94,25 @@ class TrialRuns:
         with composing(self.request.folders) as composer:
             composer.problems.clear()
             found = [
-                composer.located(self.own, key, message)
+                composer.located(self.own, self.arm.place(key), message)
                 for key, message in [*self._of_settings(composer), *self._of_numbers()]
             ]
         if found:
             raise ConfigError(list(dict.fromkeys(found)))
 
     def _of_numbers(self) -> list[tuple[str, str]]:
-        """Mistakes in how many trials and epochs there are, by key."""
+        """Mistakes in how many trials and epochs there are, by key of the node."""
         search, epochs = self.search, self.config.epochs
         rungs = rungs_of(search, epochs)
         if search.stop != "none" and len(rungs) == 1:
             return [
                 (
-                    "search.first_rung",
+                    "first_rung",
                     f"no rung before the end: {search.first_rung} × eta={search.eta} epochs are more"
                     f" than epochs={epochs}; epochs={search.first_rung * search.eta} or stop=none",
                 )
             ]
-        trials, drawn = search.trials, "search.trials"
+        trials, drawn = search.trials, "trials"
         if search.sampler == "grid":
             trials = len(finest_grid(search, self.given))
             if not trials:
@@ -93,9 +123,9 @@ class TrialRuns:
             domain = search.space.get(LR)
             if domain is None or domain.log is None:
                 told = f"sampler=lecture tries decades of η: {LR}: {{log: [1e-4, 1.0]}} is missing"
-                return [("search.space", told)]
+                return [("space", told)]
             if not decades(search):
-                return [(f"search.space.{LR}", "no power of ten lies in it, for sampler=lecture")]
+                return [(f"space.{LR}", "no power of ten lies in it, for sampler=lecture")]
             trials -= len(decades(search))
         fewest = fewest_trials(search, epochs)
         if trials < fewest:
@@ -120,7 +150,7 @@ class TrialRuns:
         found: list[tuple[str, str]] = []
         space, known = self.search.space, composer.loader.groups
         for key, domain in space.items():
-            setting, where = Setting(key), f"search.space.{key}"
+            setting, where = Setting(key), f"space.{key}"
             if setting.is_group and setting.group in known:
                 if domain.choice is None:
                     found.append((where, "a group has options; write {choice: [...]}"))
@@ -149,7 +179,7 @@ class TrialRuns:
         failed: list[tuple[Draw, list[str]]] = []
         for draw in draws:
             composer.problems.clear()
-            words = [*self.words, *words_of(draw), "search=null"]
+            words = [*self.words, *words_of(draw), *ALONE]
             if composer.config(words) is None:
                 failed.append((draw, list(composer.problems)))
             else:
@@ -178,9 +208,30 @@ class TrialRuns:
                 message = f"{draw[group]} has no such setting; {group}@{one}.{rest} asks for it only with {one}"
             elif not setting.is_group and "unknown key" not in message:
                 message = f"{draw[key]}: {message}"
-            return f"search.space.{key}", message
+            return f"space.{key}", message
         drawn = ", ".join(words_of(draw))
-        return "search.space", f"with {drawn}: {problem}"
+        return "space", f"with {drawn}: {problem}"
+
+
+def options_of(request: Request, words: Sequence[str] = ()) -> dict[str, str]:
+    """The option that is chosen in each group, by a command line and these words after it."""
+    with composing(request.folders) as composer:
+        composed = composer.composed([*request.jobs[0].overrides, *words])
+    return {str(group): str(option) for group, option in composed.hydra.runtime.choices.items()}
+
+
+def runs_of(request: Request) -> TrialRuns:
+    """The runs of a command line that selects an experiment with a search.
+
+    Raises:
+        ConfigError: It asks for several searches at once.
+    """
+    config = request.jobs[0].config
+    assert config.search
+    if request.multirun:
+        raise ConfigError(["a search is a sweep by itself: leave out -m, one search at a time"])
+    seeds = range(config.seed, config.seed + config.search.seeds)
+    return TrialRuns(request, config.search, seeds)
 
 
 def _ordered(draw: Draw) -> list[str]:

@@ -1,7 +1,8 @@
 """A study from its declaration to finished runs: check all arms, tune each, train each with every seed.
 
 Each stage is a sweep of runs, and finished runs are found again: the grid of `tune` with the first seed
-or seeds, the random draws of `refine`, and the chosen values of every arm with every seed.
+or seeds, the random draws of `refine`, or a search in each arm, and the chosen values of every arm with every
+seed.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +14,14 @@ from runner.config.study import Study
 from runner.errors import ConfigError
 from runner.runs.folder import OUTPUTS
 from runner.runs.job import Job
+from runner.runs.rung import Rung
 from runner.studies.combinations import Combination, StudyRuns, Wanted, differing
 from runner.studies.evidence import Evidence
 from runner.studies.record import Arm, Point, Record, name_for
+from runner.studies.searching import search_arm, searches_of
 from runner.studies.tuning import EXTENSIONS, Tuning, combinations, corners, grid
 
-Train = Callable[[list[Job]], object]
+Train = Callable[[list[Job], Rung | None], object]
 
 
 class Campaign:
@@ -44,6 +47,7 @@ class Campaign:
         self.stage = ""  # what is being trained for
         if problems := list(dict.fromkeys(self._problems(config))):
             raise ConfigError(problems)
+        self.searches = searches_of(request, self.study)
         self.tuning = Tuning(self.study, self.folder, self._is_valid)
 
     @property
@@ -57,6 +61,7 @@ class Campaign:
         """How many runs choose values, without those beyond the borders."""
         study = self.study
         tried = sum(len(grid(study, arm)) for arm in study.arms)
+        tried += sum(search.plan.trials for search in self.searches.values())
         drawn = len(study.refine.of) * study.refine.draws if study.refine else 0
         return (tried + drawn) * len(study.tuning_seeds)
 
@@ -78,6 +83,9 @@ class Campaign:
             steps[0] += "".join(f" × {len(values)} {key}" for key, values in study.tune.items())
         elif study.tune:
             steps[0] += f", {sum(len(grid(study, arm)) for arm in study.arms)} tries"
+        if self.searches:
+            trials = dict.fromkeys(search.plan.trials for search in self.searches.values())
+            steps.append(f"a search of {' and '.join(map(str, trials))} trials in each")
         if study.refine:
             steps.append(f"{study.refine.draws} draws for {', '.join(study.refine.of)}")
         told = f"{seeds} seed{'s' * (seeds > 1)}"
@@ -117,9 +125,11 @@ class Campaign:
         """Trains what is not trained yet, stage by stage, and keeps the record of it.
 
         Args:
-            train: Trains jobs that are not finished.
+            train: Trains jobs that are not finished, or have not come to a rung.
         """
         study, tuning = self.study, self.tuning
+        for arm, search in self.searches.items():
+            search_arm(arm, search, train, tuning)
         if study.tune:
             self._try(train, "tune", [(arm, v) for arm in study.arms for v in grid(study, arm)])
             for extension in range(EXTENSIONS + 1):
@@ -127,8 +137,8 @@ class Campaign:
                 if not wanted:
                     break
                 self._try(train, "tune", wanted)
-        for arm in study.arms:
-            tuning.note_choice(arm, "tune")
+            for arm in study.arms:
+                tuning.note_choice(arm, "tune")
         if study.refine:
             self._try(train, "refine", tuning.draws())
             for arm in study.refine.of:
@@ -161,7 +171,7 @@ class Campaign:
     def _train(self, train: Train, runs: Sequence[Wanted]) -> list[Job]:
         jobs = self.runs.jobs(runs)
         new = {job.config.hash: job for job in jobs if job.config.hash not in self.trained}
-        train(list(new.values()))
+        train(list(new.values()), None)
         self.trained |= set(new)
         return jobs
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.command.compose import composing
-from runner.command.overrides import quoted
 from runner.command.request import Request
 from runner.config.schema import Config
 from runner.config.study import Study, key_of
 from runner.config.varying import leaves
 from runner.runs.job import Job
+from runner.search.space import words_of
 
 Combination = dict[str, Any]  # tuned values by key
 
@@ -70,7 +70,7 @@ class StudyRuns:
         return found
 
     def _overrides(self, run: Wanted) -> list[str]:
-        tuned = [f"{key}={quoted(value)}" for key, value in run.values.items()]
+        tuned = words_of(run.values)
         split = [f"data.split_seed={run.seed}"] if self.study.splits else []
         own = self.study.arms[run.arm]
         return [*self.words, *tuned, *own, f"seed={run.seed}", *split, "study=null"]

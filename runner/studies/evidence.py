@@ -8,7 +8,8 @@ from pathlib import Path
 from runner.config.claims import Measure
 from runner.config.expectations import Comparison, Side, Term
 from runner.config.study import Study
-from runner.options.tasks import Classification, Task
+from runner.options.task import Task
+from runner.options.tasks import Classification
 from runner.runs.folder import FINISHED, RunFolder
 from runner.studies.averaging import Member, MissingMember, disjoint_groups, ensemble_metrics
 from runner.studies.measuring import numbers_of, value_in, value_over
@@ -53,10 +54,18 @@ class Evidence:
 
     @property
     def failed(self) -> bool:
-        """Whether an arm, or a run of tuning or of the comparison, neither completed nor diverged."""
-        runs = {run for arm in self.arms.values() for run in arm.all_runs}
-        return any(arm.failure for arm in self.arms.values()) or any(
-            numbers_of(self.folder_of(run)).status not in FINISHED for run in runs
+        """Whether an arm, or a run of tuning or of the comparison, neither completed nor diverged.
+
+        What a search has dropped is as it should be.
+        """
+        arms = self.arms.values()
+        final = {run for arm in arms for _, run in arm.final_runs}
+        tried = {run for arm in arms for run in arm.all_runs} - final
+        status = {run: numbers_of(self.folder_of(run)).status for run in final | tried}
+        return (
+            any(arm.failure for arm in arms)
+            or any(status[run] not in FINISHED for run in final)
+            or any(status[run] not in (*FINISHED, "pruned") for run in tried)
         )
 
     def run(self, arm: str, seed: int) -> RunFolder:

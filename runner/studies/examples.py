@@ -1,5 +1,6 @@
 """What the test examples add to the numbers of the runs: the smallest step of a measure, and which examples differ."""
 
+from itertools import pairwise
 from math import isfinite
 
 import numpy as np
@@ -8,6 +9,7 @@ from runner.config.claims import TARGETS, Measure
 from runner.config.expectations import Comparison, Term
 from runner.studies.averaging import Member, mean_probabilities
 from runner.studies.evidence import Evidence
+from runner.studies.measuring import numbers_of
 
 BY_EXAMPLE = ("test/accuracy", "test/error")  # a mean over the test split of what is right or wrong
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of metrics, which are computed in float32
@@ -15,7 +17,7 @@ DECIMALS = 4e-7  # of shares, which are recorded with seven decimals
 
 
 def resolution(evidence: Evidence, comparison: Comparison, measure: Measure) -> float:
-    """The smallest step of a comparison's differences: one test example, or one epoch.
+    """The smallest step of a comparison's differences: one test example, or the way between two measurements.
 
     Where there is no such step it is what rounding leaves of the largest value.
     """
@@ -30,8 +32,13 @@ def _step(evidence: Evidence, term: Term, measure: Measure) -> float:
     """The smallest step of a term; 0 where it has none."""
     name = str(term.arm)
     if measure.text not in BY_EXAMPLE:
-        in_epochs = TARGETS.get(measure.first.function) == "epoch" and len(measure.quantities) == 1
-        return 1.0 if in_epochs and not measure.sweep else 0.0
+        place = TARGETS.get(measure.first.function)
+        if place not in ("epoch", "step") or len(measure.quantities) > 1 or measure.sweep:
+            return 0.0
+        runs = evidence.arms[name].runs.values()
+        curves = (numbers_of(evidence.folder_of(run)).curve for run in runs)
+        gaps = (b[place] - a[place] for curve in curves for a, b in pairwise(curve))
+        return float(max(gaps, default=0))
     if name in evidence.study.ensembles:
         members = evidence.members(name)
     else:

@@ -16,7 +16,7 @@ def unfairness(evidence: Evidence) -> Iterator[str]:
         if record.failure:
             yield f"{arm} has no runs: {record.failure}"
     tries = {
-        arm: sum(candidate.stage == "tune" for candidate in record.candidates)
+        arm: sum(candidate.stage != "refine" for candidate in record.candidates)
         for arm, record in evidence.arms.items()
         if record.candidates
     }
@@ -24,7 +24,7 @@ def unfairness(evidence: Evidence) -> Iterator[str]:
         counts = ", ".join(f"{arm} {count}" for arm, count in tries.items())
         yield f"tuning had unequal numbers of tries: {counts}; more tries find better values"
     twice = [seed for seed in study.tuning_seeds if seed in study.seed_list]
-    if study.tune and twice:
+    if study.tunes and twice:
         yield f"tuned and judged by the same seeds: {', '.join(map(str, twice))}"
     yield from _ends_of_the_sweep(evidence)
     yield from _under_dropout(evidence)
@@ -55,7 +55,7 @@ def _under_dropout(evidence: Evidence) -> Iterator[str]:
     """Claims about what the training itself sees: dropout on, and the weights of each step."""
     study = evidence.study
     measures = [claim.parsed_measure for claim in study.claims]
-    measures += [parse_measure(study.tune_by)] if study.tune and study.tune_by else []
+    measures += [parse_measure(study.tune_by)] if study.tunes and study.tune_by else []
     used = {q.metric for measure in measures for q in measure.quantities if q.metric in RUNNING}
     if not used:
         return

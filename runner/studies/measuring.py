@@ -29,7 +29,7 @@ class EpochLine(BaseModel):
     model_config = CHECKED | {"extra": "allow"}
     __pydantic_extra__: dict[str, Number]
 
-    epoch: Annotated[int, Field(ge=0, lt=2**63)]
+    epoch: Annotated[int, Field(ge=0, lt=2**63)] | Annotated[float, Field(ge=0)]
     step: Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -44,12 +44,18 @@ class RunNumbers:
     Attributes:
         status: None before it was begun.
         final: What result.json measures, by name.
-        by_epoch: epoch, step, seconds and every metric of each epoch.
+        curve: epoch, step, seconds and every metric of each epoch, and of the moments between, whose epoch has
+            a fraction.
     """
 
     status: str | None
     final: dict[str, float | None]
-    by_epoch: list[dict[str, Any]]
+    curve: list[dict[str, Any]]
+
+    @property
+    def by_epoch(self) -> list[dict[str, Any]]:
+        """Of each epoch alone."""
+        return [line for line in self.curve if isinstance(line["epoch"], int)]
 
 
 def numbers_of(folder: RunFolder) -> RunNumbers:
@@ -71,18 +77,16 @@ def _numbers_of(path: Path, _: int) -> RunNumbers:
     measured = {k: v for k, v in (result or {}).items() if "/" in k or k in RESULTS}
     try:
         final = FINAL.validate_python(measured)
-        by_epoch = [line.model_dump() for line in LINES.validate_python(folder.metrics())]
+        curve = [line.model_dump() for line in LINES.validate_python(folder.curve())]
     except ValidationError as error:
         where = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in where["loc"])
         raise DataError(f"{path}: {place}: {where['msg']}") from None
     except ValueError as error:
         raise DataError(f"{path}/metrics.jsonl: {error}") from None
-    if status == "complete" and (
-        not by_epoch or by_epoch[-1]["epoch"] != (result or {}).get("epochs")
-    ):
+    if status == "complete" and (not curve or curve[-1]["epoch"] != (result or {}).get("epochs")):
         raise DataError(f"{path}/metrics.jsonl: the last epoch is missing")
-    return RunNumbers(status, final, by_epoch)
+    return RunNumbers(status, final, curve)
 
 
 def value_in(folder: RunFolder, measure: Measure) -> float | None:
@@ -146,7 +150,7 @@ def _quantity(run: RunNumbers, quantity: Quantity) -> float | None:
     """A quantity's value: the worst, or none, where the run has none."""
     metric, worst = quantity.metric, _worst(quantity.direction)
     if quantity.function in TARGETS:
-        for line in run.by_epoch:
+        for line in run.curve:
             value = line.get(metric)
             if value is not None and line["epoch"] > 0 and quantity.holds(value):
                 reached = line.get(TARGETS[quantity.function])
@@ -155,7 +159,7 @@ def _quantity(run: RunNumbers, quantity: Quantity) -> float | None:
     diverged = run.status == "diverged"
     if quantity.function == RANGE:
         since = max(quantity.epoch or 0, 0)
-        seen = [line[metric] for line in run.by_epoch if line["epoch"] >= since and metric in line]
+        seen = [line[metric] for line in run.curve if line["epoch"] >= since and metric in line]
         if diverged or not seen or None in seen:
             return worst
         return float(max(seen) - min(seen))
@@ -164,9 +168,10 @@ def _quantity(run: RunNumbers, quantity: Quantity) -> float | None:
     if quantity.epoch is None:
         value = run.final.get(metric)
     else:
-        last = run.by_epoch[-1]["epoch"] if run.by_epoch else 0
+        by_epoch = run.by_epoch
+        last = by_epoch[-1]["epoch"] if by_epoch else 0
         wanted = last if quantity.epoch == LAST else quantity.epoch
-        value = next((n.get(metric) for n in run.by_epoch if n["epoch"] == wanted), None)
+        value = next((n.get(metric) for n in by_epoch if n["epoch"] == wanted), None)
     return worst if value is None else float(value)
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from runner.config.study import Name, Study, Value
+from runner.config.study import Study
+from runner.config.values import Name, Value
 from runner.errors import DataError
 from runner.options.option import Option
 from runner.runs.files import write_atomically
@@ -26,13 +27,15 @@ class Candidate(Option):
     """Values that tuning has tried in one arm.
 
     Attributes:
-        stage: tune or refine.
+        stage: tune, refine or search.
         values: By key.
+        value: What decided of it, where a search had it as far as it went; null where it had diverged.
         runs: The names of their folders, one for each tuning seed.
     """
 
-    stage: Literal["tune", "refine"]
+    stage: Literal["tune", "refine", "search"]
     values: dict[str, Value]
+    value: float | None = None
     runs: list[RunName]
 
 

@@ -43,6 +43,8 @@ class Tuning:
         self.is_valid = is_valid
         self.candidates: dict[str, list[Candidate]] = {arm: [] for arm in study.arms}
         self.notes: dict[str, list[str]] = {arm: [] for arm in study.arms}
+        self.found: dict[str, Combination] = {}  # the best of an arm's search
+        self.failures: dict[str, str] = {}  # why a search has found nothing
 
     # What is tried next
 
@@ -125,6 +127,8 @@ class Tuning:
     def failure(self, arm: str) -> str:
         """Why there is nothing to choose in an arm: each of its candidates diverged; else ""."""
         candidates = self.candidates[arm]
+        if arm in self.failures or arm in self.found:
+            return self.failures.get(arm, "")
         if not candidates or any(self._lacking(candidate) for candidate in candidates):
             return ""
         statuses = [[RunFolder(self.folder / run).status for run in c.runs] for c in candidates]
@@ -140,8 +144,8 @@ class Tuning:
         Raises:
             Stopped: Values were tried, but none of them has a result.
         """
-        if not self.candidates[arm]:
-            return {}
+        if arm in self.found or not self.candidates[arm]:
+            return dict(self.found.get(arm, {}))
         ranked = self._ranked(arm)
         if not ranked:
             tried = len(self.candidates[arm])

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite, nan
 from statistics import fmean
 
+from runner.config.claim import Claim
 from runner.config.claims import Measure
 from runner.config.expectations import REPLICATES, Comparison, Side
-from runner.config.study import Claim
 from runner.studies.averaging import MissingMember
 from runner.studies.bootstrap import seeds_and_examples
 from runner.studies.evidence import Evidence

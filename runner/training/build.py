@@ -15,7 +15,7 @@ from runner.config.schema import Config
 from runner.data import examples
 from runner.errors import ConfigError, summary
 from runner.options.architectures import Architecture, Shape
-from runner.options.layers import BatchNorm, Dropout, layers
+from runner.options.layers import BatchNorm, Dropout, is_dense, layers
 from runner.options.registry import SOURCES, fault_in
 from runner.options.regularizers import Regularizer
 from runner.randomness import derived_seed, generator
@@ -36,8 +36,8 @@ def prepare(configs: Iterable[Config]) -> None:
 
     Raises:
         DataError: A data file is missing or damaged.
-        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, or there is
-            no GPU to take.
+        ConfigError: The data have not what the task learns, a batch is larger than the training set, or too small to be normalised, a run
+            is shorter than what it is to be evaluated after, or there is no GPU to take.
     """
     problems: dict[str, None] = {}
     for config in configs:
@@ -56,11 +56,19 @@ def prepare(configs: Iterable[Config]) -> None:
             ] = None
             continue
         size, count = batch_size_of(config, data), len(data.train)
+        per_epoch = count // size
+        steps = config.epochs * per_epoch
         problems |= dict.fromkeys(config.task.misfits(facts_of(config.data), config.loss))
         if size > count:
             problems[
                 f"batch_size.size={size}: the training set has {count} examples;"
                 " batch_size=full takes them all"
+            ] = None
+        elif config.evaluate_every and config.evaluate_every > steps:
+            problems[
+                f"evaluate_every={config.evaluate_every}: the run has {steps} steps,"
+                f" {per_epoch} in each of epochs={config.epochs}; at most {steps}, or"
+                " evaluate_every=null for the ends of epochs alone"
             ] = None
         elif (
             config.regularizer.batch_norm
@@ -110,7 +118,8 @@ def fits(architecture: Architecture, regularizer: Regularizer, shape: Shape) -> 
     try:
         with torch.device("meta"), torch.no_grad(), warnings.catch_warnings(action="ignore"):
             network = architecture.build(shape, 2, regularizer).eval()
-            network(torch.zeros(1, *shape))
+            if not is_dense(network) or type(architecture) in SOURCES:
+                network(torch.zeros(1, *shape))
             return all(parameter.numel() for parameter in network.parameters())
     except RuntimeError:  # what torch says of a map that has become too small
         if type(architecture) in SOURCES:  # or of anything else
@@ -184,6 +193,7 @@ def build_module(
         batch_size=batch_size_of(config, data),
         precision=precision,
         penalty=penalty_of(config.regularizer),
+        evaluate_every=config.evaluate_every,
     )
 
 

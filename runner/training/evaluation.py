@@ -4,7 +4,7 @@ import torch
 
 from runner.data.examples import Dataset, slices
 from runner.errors import DataError
-from runner.options.tasks import Facts
+from runner.options.task import Facts
 from runner.training.metrics import named
 from runner.training.noise import Noise
 from runner.training.trained import BATCH, TrainedNetwork

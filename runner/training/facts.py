@@ -4,7 +4,7 @@ from functools import cache
 
 from runner.data import examples
 from runner.options.data import Data
-from runner.options.tasks import Facts
+from runner.options.task import Facts
 
 
 @cache

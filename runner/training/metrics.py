@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner.options.tasks import Task
+from runner.options.task import Task
 
 
 def named(split: str, task: Task, numbers: Sequence[float]) -> dict[str, float]:

@@ -5,10 +5,10 @@ an example from which its task measures, S steps of an epoch.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
 from runner.data.inputs import Inputs
 from runner.options.losses import Loss
-from runner.options.tasks import SHOWN, Evaluated, Facts, Task
+from runner.options.task import SHOWN, Evaluated, Facts, Task
 from runner.training.cuda_graph import CapturedSteps
 from runner.training.graph import traced
 from runner.training.lightning import pl
@@ -42,6 +42,22 @@ class Loader(list[Any]):
     """Which batches to take: to Lightning, which would see a plain list as several data loaders, one."""
 
 
+class Between(NamedTuple):
+    """What a run has come to inside an epoch.
+
+    Attributes:
+        run: Whose.
+        steps: Of the epoch.
+        seconds: Spent in training steps so far.
+        metrics: By name; train's are of the epoch so far.
+    """
+
+    run: Run
+    steps: int
+    seconds: float
+    metrics: dict[str, float]
+
+
 class RunsModule(pl.LightningModule):
     """Minimises C = C₀ + l1·Σ|w| + (l2/2)·Σw² for each of R ≥ 1 runs by the run's own update rule.
 
@@ -59,6 +75,10 @@ class RunsModule(pl.LightningModule):
         batch_size: Examples per step.
         precision: Makes the context in which forward and backward are computed.
         penalty: A further term of each run's cost, of its weights.
+        evaluate_every: Steps of a run after which it is measured inside an epoch; None: only at the end of one.
+
+    Attributes:
+        between: What was measured inside the epoch, until the recorder takes it.
     """
 
     def __init__(
@@ -72,6 +92,7 @@ class RunsModule(pl.LightningModule):
         batch_size: int,
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
         penalty: Penalty | None = None,
+        evaluate_every: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a turn of Lightning's loop is a block of steps here
@@ -83,6 +104,8 @@ class RunsModule(pl.LightningModule):
         self.batch_size = batch_size
         self.precision = precision
         self.penalty = penalty
+        self.evaluate_every = evaluate_every
+        self.between: list[Between] = []
         self.steps_per_epoch = len(data.train) // batch_size
         self.at = data.scale.device
         self.networks = Networks(template, [run.tensors for run in self.runs], self.at)
@@ -198,17 +221,44 @@ class RunsModule(pl.LightningModule):
             self.captured.start_epoch()
 
     def training_step(self, block: list[int], index: int) -> None:
-        start = time.perf_counter()
-        if self.captured:
-            self.captured.steps(len(block))
-        else:
-            for number in block:
-                self.step(number)
-        if block[-1] == self.steps_per_epoch - 1:
-            self.wait()
-        share = (time.perf_counter() - start) / len(self.runs)
-        for run in self.runs:
-            run.seconds += share
+        for part in self.parts(block) if self.evaluate_every else (block,):
+            start = time.perf_counter()
+            if self.captured:
+                self.captured.steps(len(part))
+            else:
+                for number in part:
+                    self.step(number)
+            steps = part[-1] + 1
+            due = self.due(steps)
+            if due or steps == self.steps_per_epoch:
+                self.wait()
+            share = (time.perf_counter() - start) / len(self.runs)
+            for run in self.runs:
+                run.seconds += share
+            if due:
+                self.measure_between(steps, due)
+
+    def parts(self, block: list[int]) -> Iterator[list[int]]:
+        """A block in parts, so that one ends wherever a run is to be measured.
+
+        Their lengths are powers of two: on a GPU each length is a graph of its own.
+        """
+        first = block[0]
+        for end in (n + 1 for n in block if n == block[-1] or self.due(n + 1)):
+            while first < end:
+                size = 1 << (end - first).bit_length() - 1
+                yield list(range(first, first + size))
+                first += size
+
+    def due(self, steps: int) -> list[Run]:
+        """The runs to be measured after so many steps of the epoch; after its last one all are anyway."""
+        every = self.evaluate_every
+        if not every or steps == self.steps_per_epoch:
+            return []
+        return [run for run in self.runs if not (self._steps_before(run) + steps) % every]
+
+    def _steps_before(self, run: Run) -> int:
+        return run.epoch * self.steps_per_epoch
 
     def wait(self) -> None:
         """Until the device has done what it was told."""
@@ -227,20 +277,11 @@ class RunsModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Hands each run its state and the metrics of the epoch."""
-        targets_RN = self.data.train.targets[self.order_RN].to(self.at)
-        train = self.measure(self.kept_RNM, targets_RN)
         val = self._measured("val", self.data.val)
-        measured = torch.cat([val, train, self.first_broken_steps()[None]]).T.tolist()  # read once
-        count = len(val)
-        for run, numbers, lr in zip(self.runs, measured, self.updates.last_rates, strict=True):
-            run.metrics = (
-                named("val", self.task, numbers[:count])
-                | named("train", self.task, numbers[count:-1])
-                | {"lr": lr}
-            )
-            run.broken_at = (
-                run.epoch * self.steps_per_epoch + int(numbers[-1]) if numbers[-1] else None
-            )
+        measured = self.measured_after(self.steps_per_epoch, val)
+        for run, (metrics, broken) in zip(self.runs, measured, strict=True):
+            run.metrics = metrics
+            run.broken_at = self._steps_before(run) + broken if broken else None
             run.epoch += 1
 
     def on_test_epoch_end(self) -> None:
@@ -250,6 +291,44 @@ class RunsModule(pl.LightningModule):
             run.metrics = named("test", self.task, numbers)
 
     # Measuring
+
+    @torch.no_grad()
+    def measure_between(self, steps: int, due: Sequence[Run]) -> None:
+        """Measures these runs after so many steps of the epoch; what is not finite is left to its end."""
+        measured = self.measured_after(steps, self.measure_val())
+        for run, (metrics, broken) in zip(self.runs, measured, strict=True):
+            if run in due and not broken:
+                self.between.append(Between(run, steps, run.seconds, metrics))
+
+    def measured_after(self, steps: int, val: Tensor) -> list[tuple[dict[str, float], int]]:
+        """Each run's metrics after so many steps of the epoch, and `first_broken_steps`.
+
+        Args:
+            steps: Train's metrics are of these.
+            val: The metrics (metrics, runs) of the validation split.
+        """
+        places = slice(0, steps * self.batch_size)
+        targets_RN = self.data.train.targets[self.order_RN[:, places]].to(self.at)
+        train = self.measure(self.kept_RNM[:, places], targets_RN)
+        broken = self.first_broken_steps(steps)[None]
+        measured = torch.cat([val, train, broken]).T.tolist()  # read once
+        count = len(val)
+        return [
+            (
+                named("val", self.task, numbers[:count])
+                | named("train", self.task, numbers[count:-1])
+                | {"lr": lr},
+                int(numbers[-1]),
+            )
+            for numbers, lr in zip(measured, self.updates.rates_in(steps - 1), strict=True)
+        ]
+
+    def measure_val(self) -> Tensor:
+        """The metrics (metrics, runs) of the validation split, with the weights as they are now."""
+        with self.precision():
+            for part in self.val_dataloader():
+                self.validation_step(part, 0)
+        return self._measured("val", self.data.val)
 
     def measure(self, kept_RNM: Tensor, targets: Tensor) -> Tensor:
         """The task's metrics (metrics, runs) of the examples of a split."""
@@ -287,12 +366,10 @@ class RunsModule(pl.LightningModule):
     def measure_untrained(self) -> None:
         """Hands each run its metrics before the first step; train's are of the first 500 examples."""
         with self.precision():
-            for part in self.val_dataloader():
-                self.validation_step(part, 0)
             outputs_RNK, learnt = self.evaluate(self.data.train, slice(0, EVALUATION_BATCH))
             kept_RNM = self.task.kept(self.loss, outputs_RNK, learnt)
         train = self.measure(kept_RNM, self.data.train.targets[:EVALUATION_BATCH].to(self.at))
-        measured = torch.cat([train, self._measured("val", self.data.val)])
+        measured = torch.cat([train, self.measure_val()])
         for run, numbers in zip(self.runs, measured.T.tolist(), strict=True):
             run.metrics = named("train", self.task, numbers[: len(train)]) | named(
                 "val", self.task, numbers[len(train) :]
@@ -331,11 +408,12 @@ class RunsModule(pl.LightningModule):
         self.kept[name].clear()
         return self.measure(kept_RNM, split.targets.to(self.at))
 
-    def first_broken_steps(self) -> Tensor:
-        """The first step of the epoch, from 1, after which something was not finite, or 0: (runs,)."""
-        sums_RS = self.kept_RNM.unflatten(1, (self.steps_per_epoch, -1)).sum((2, 3))
+    def first_broken_steps(self, steps: int) -> Tensor:
+        """The first of the epoch's steps so far, from 1, after which something was not finite, or 0: (runs,)."""
+        kept_RNM = self.kept_RNM[:, : steps * self.batch_size]
+        sums_RS = kept_RNM.unflatten(1, (steps, -1)).sum((2, 3))
         finite_RS = torch.cat([sums_RS.isfinite(), self.networks.finite()[:, None]], dim=1)
-        steps_R = finite_RS.int().argmin(1).clamp(max=self.steps_per_epoch - 1) + 1
+        steps_R = finite_RS.int().argmin(1).clamp(max=steps - 1) + 1
         return torch.where(finite_RS.all(1), 0, steps_R)
 
     def states(self) -> list[dict[str, Any]]:
@@ -344,7 +422,7 @@ class RunsModule(pl.LightningModule):
         return [
             {
                 "epoch": run.epoch,
-                "global_step": run.epoch * self.steps_per_epoch,
+                "global_step": self._steps_before(run),
                 "seconds": run.seconds,
                 "state_dict": state_dict,
                 "optimizer_states": [{"state": state}],

@@ -18,16 +18,19 @@ from rich.progress import (
 
 EPOCHS = "epoch {task.fields[epoch]}/{task.total:g}  {task.fields[metrics]}"
 RUNS = "{task.fields[done]}/{task.total:g} runs  {task.fields[metrics]}"
+RUNS_ALONE = "{task.fields[done]}/{task.total:g} runs"
 
 
-def _line(what: str) -> Progress:
-    """A line on the terminal that vanishes at the end, with the time left."""
+def _line(what: str, timed: bool = True) -> Progress:
+    """A line on the terminal that vanishes at the end, with the time left unless the stage tells it."""
     console = Console(stderr=True)
     columns: list[ProgressColumn | str] = [
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
     ]
-    columns += [TextColumn(what), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    columns.append(TextColumn(what))
+    if timed:
+        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
     return Progress(
         *columns,
         console=console,
@@ -43,10 +46,11 @@ class Whole:
     Args:
         runs: How many runs it will take, as far as is known.
         shown: False never shows it.
+        told: Whether its stages say how well it does and the time left: then there is room for no more.
     """
 
-    def __init__(self, runs: int, shown: bool) -> None:
-        self.progress = _line(RUNS)
+    def __init__(self, runs: int, shown: bool, told: bool = False) -> None:
+        self.progress = _line(RUNS_ALONE, timed=False) if told else _line(RUNS)
         self.ended = 0
         self.lock = threading.Lock()
         self.task = self.progress.add_task(
@@ -86,9 +90,9 @@ _open: list[Whole] = []
 
 
 @contextmanager
-def whole(runs: int, shown: bool) -> Iterator[Whole]:
+def whole(runs: int, shown: bool, told: bool = False) -> Iterator[Whole]:
     """A block in which all runs share one line."""
-    line = Whole(runs, shown)
+    line = Whole(runs, shown, told)
     _open.append(line)
     try:
         yield line

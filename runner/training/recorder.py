@@ -7,7 +7,7 @@ from threading import Event
 from torch import Tensor
 
 from runner.interrupts import uninterrupted
-from runner.options.tasks import Task
+from runner.options.task import Task
 from runner.runs.writer import RunRecord
 from runner.training.diagnostics import layer_statistics, update_ratios
 from runner.training.lightning import pl
@@ -43,6 +43,15 @@ class Recorder:
             module.measure_untrained()
             for run in fresh:
                 self._add_epoch(module, run)
+
+    def add_between(self, module: RunsModule) -> None:
+        """Records what was measured inside the epoch since the last call."""
+        with uninterrupted():
+            for run, steps, seconds, metrics in module.between:
+                epoch = round(run.epoch + steps / module.steps_per_epoch, 9)
+                step = run.epoch * module.steps_per_epoch + steps
+                self.records[run].add_epoch(epoch, step, seconds, metrics)
+            module.between.clear()
 
     def before_last_step(self, module: RunsModule) -> None:
         """Keeps the weights, to compare them with those after the step."""
@@ -139,6 +148,8 @@ class RecorderCallback(pl.callbacks.Checkpoint):
         index: int,
     ) -> None:
         assert isinstance(module, RunsModule)
+        if module.between:
+            self.recorder.add_between(module)
         self.bar.advance(len(block) / module.steps_per_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from runner.config.schema import Config
 from runner.data import examples
 from runner.options.architectures import Architecture, Shape
+from runner.options.layers import is_dense, weights
 from runner.options.regularizers import Regularizer
 from runner.training.facts import facts_of
 
@@ -39,5 +40,8 @@ def forward_flops(
 ) -> int:
     """Floating-point operations of a network's forward pass for one example."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        architecture.build(shape, outputs, regularizer).eval()(torch.empty(1, *shape))
+        network = architecture.build(shape, outputs, regularizer).eval()
+        if is_dense(network):
+            return sum(2 * weight.numel() for weight in weights(network))
+        network(torch.empty(1, *shape))
     return int(counter.get_total_flops())

@@ -14,7 +14,7 @@ from runner.data import examples
 from runner.data.inputs import Inputs
 from runner.errors import DataError, one_line
 from runner.options.losses import Loss
-from runner.options.tasks import Task
+from runner.options.task import Task
 from runner.runs.folder import RunFolder
 from runner.training.facts import facts_of
 

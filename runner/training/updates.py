@@ -50,11 +50,10 @@ class Updates:
         if self.rates_SG is not None:
             self.rates_SG.copy_(torch.tensor(self.rates, dtype=self.rates_SG.dtype).T)
 
-    @property
-    def last_rates(self) -> list[float]:
-        """η of each run in the last step of its epoch."""
+    def rates_in(self, number: int) -> list[float]:
+        """η of each run in a step of the epoch."""
         of_groups = zip(self.rows, self.rates, strict=True)
-        return [rates[-1] for rows, rates in of_groups for _ in range(rows.start, rows.stop)]
+        return [rates[number] for rows, rates in of_groups for _ in range(rows.start, rows.stop)]
 
     def look_up(self, number: int) -> None:
         """Sets every group's η for a step of the epoch."""

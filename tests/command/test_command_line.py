@@ -68,6 +68,13 @@ MISTAKES = [
     ),
     (["outputs/none/config.yaml"], ["outputs/none/config.yaml", "No such file"]),
     # what only the data and the machine can tell
+    (["evaluate_every=0"], ["evaluate_every=0", "greater than or equal to 1"]),
+    (["evaluate_every=2.5"], ["evaluate_every=2.5", "integer"]),
+    (["+eval_steps=10"], ["eval_steps", "evaluate_every"]),
+    (
+        ["evaluate_every=100", "epochs=3"],
+        ["evaluate_every=100: the run has 96 steps, 32 in each of epochs=3; at most 96"],
+    ),
     (["batch_size.size=5000"], ["batch_size.size=5000: the training set has 1024 examples"]),
     (
         ["regularizer=batch_norm", "batch_size.size=33"],

@@ -33,6 +33,10 @@ WORDS = [
     ("-m optimizer.lr=0.1 0.01", "0.01: not of the form key=value; several values are joined by commas"),
     ("optimizer.lr 0.1", "optimizer.lr: not of the form key=value, without spaces: optimizer.lr=..."),
     ("optimizer.lr=0.1, epochs=3", "only a space stands between two settings"),
+    ("data=npz data.path=~/my.npz", "data.path=~/my.npz: not of the form key=value; ~ is not replaced here"),
+    ("optimizer=lion", "unknown optimizer 'lion'. Known: adagrad, adam, "),
+    ("optimizer=lion", "sgd; --plugin names your own"),
+    ("+experiment=qqq", "; --config-dir names your own"),
     ("--epochs=3", "--epochs=3: settings have no dashes; epochs=3"),
     ("learning_rate=0.1", "did you mean 'optimizer.lr'?"),
     ("momentum=0.9", "unknown key 'momentum'; a setting of optimizer=momentum, nesterov"),
@@ -48,6 +52,12 @@ def test_a_word(command: Command, line: str, said: str) -> None:
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) <= 6
+
+
+def test_several_words_in_one(command: Command) -> None:
+    code, _, err = command("optimizer=adam optimizer.lr=0.3")
+    assert code == 2
+    assert "several words in one: each has quotes of its own, 'optimizer=adam' ..." in err
 
 
 FILES = [

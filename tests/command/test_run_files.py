@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Command
+from omegaconf import OmegaConf
 
-from runner.command.run_files import RunLogs, logging_to
+from runner.command.run_files import RunLogs, as_yaml, logging_to
 from runner.runs.folder import RunFolder
 
 RUNNER = Path(__file__).parents[2] / "runner"
@@ -47,6 +48,29 @@ def test_the_same_files_alone_and_in_a_sweep(command: Command, tmp_path: Path) -
         log = (folder / "run.log").read_text()
         assert re.search(r"^\S+ \S+ INFO runner: (1 run|2 runs)", log, re.MULTILINE), log
     assert len(set(map(tuple, found.values()))) == 1
+
+
+def test_texts_stay_texts_for_omegaconf() -> None:
+    texts = [
+        "1e3",
+        "1_0",
+        "nan",
+        "0x10",
+        "y",
+        "n",
+        "yes",
+        "Off",
+        "true",
+        "null",
+        "~",
+        "",
+        " a",
+        "é\nb",
+    ]
+    values = {"texts": texts, "numbers": [1, 1e-3, None, True], "nested": {"on": "${seed}"}}
+    text = as_yaml(values)
+    assert OmegaConf.to_container(OmegaConf.create(text)) == values
+    assert text.splitlines() == OmegaConf.to_yaml(OmegaConf.create(values)).splitlines()
 
 
 def test_logs_go_to_the_runs_that_are_being_trained(tmp_path: Path) -> None:

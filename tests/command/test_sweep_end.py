@@ -5,9 +5,11 @@ import socket
 from functools import partial
 from pathlib import Path
 
+import pytest
 from conftest import Command
 from processes import TINY, run, seeds_fail, start
 
+from runner.command.sweep_files import add_rows
 from runner.runs.folder import RunFolder
 
 SWEEP = ("-m", "seed=0,1,2", "epochs=1", *TINY)
@@ -30,6 +32,17 @@ def test_a_run_that_cannot_begin_is_listed_with_the_reason(
     assert out.count("complete") == 0 and out.count("interrupted") == 1
     statuses = [RunFolder(p).status for p in tmp_path.glob("outputs/runs/*-*")]
     assert sorted(map(str, statuses)) == ["complete", "complete", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"seed;run\n0;a\n", b"", b"\xff", b"run\n../../x\n", b'"', b"run,run\n1,2,3\n"]
+)
+def test_a_damaged_table_costs_only_its_rows(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "sweep.csv").write_bytes(damage)
+    path = add_rows(
+        tmp_path, ["seed"], ["status", "run"], [{"seed": 0, "status": "failed", "run": "r"}]
+    )
+    assert path.read_text().splitlines()[:2] == ["seed,status,run", "0,failed,r"]
 
 
 def test_a_run_of_another_process_is_listed_with_its_owner(tmp_path: Path) -> None:

@@ -82,3 +82,10 @@ def test_other_bytes_are_another_run(tmp_path: Path) -> None:
     first = digest(table)
     table.write_text("a,b\n1,4\n")
     assert digest(table) not in (first, digest(other))
+
+
+def test_a_run_that_is_measured_inside_its_epochs_is_another_one() -> None:
+    never, each, seldom = (plain(evaluate_every=steps) for steps in (None, 1, 10))
+    assert len({never.digest, each.digest, seldom.digest}) == 3
+    assert "evaluate_every" not in never.identity()  # as before there was the setting
+    assert never.former_digest == plain().former_digest != each.former_digest

@@ -394,6 +394,9 @@ NO_PATHS = {
     "a folder": ("folder", "a folder"),
     "a pipe": ("pipe", "a pipe or device"),
     "below a file": ("file/x.npz", "Not a directory"),
+    "an empty file": ("file", "an empty file"),
+    "the environment": ("/proc/self/environ", "an empty file"),
+    "the kernel's log, which never ends": ("/proc/kmsg", "an empty file"),
 }
 
 

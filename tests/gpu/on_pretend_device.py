@@ -67,7 +67,7 @@ def main(folder: Path, words: list[str]) -> int:
 
 
 def difference(here: RunFolder, there: RunFolder) -> float:
-    """The largest relative difference of a tensor in the last checkpoints of two runs."""
+    """The largest relative difference of a tensor in the last checkpoints of two runs, or of a loss."""
     one, other = here.load_checkpoint("last"), there.load_checkpoint("last")
     assert one and other
     pairs = [(one["state_dict"][k], other["state_dict"][k]) for k in one["state_dict"]]
@@ -75,6 +75,10 @@ def difference(here: RunFolder, there: RunFolder) -> float:
         others = other["optimizer_states"][0]["state"][i]
         pairs += [(v, others[k]) for k, v in state.items() if isinstance(v, torch.Tensor)]
     assert pairs and all(b.device.type == "cpu" for _, b in pairs)
+    pairs += [
+        (torch.tensor(a["val/loss"]), torch.tensor(b["val/loss"]))
+        for a, b in zip(here.curve(), there.curve(), strict=True)
+    ]
     distances = [
         float((a.double() - b.double()).norm() / a.double().norm().clamp(min=1e-9))
         for a, b in pairs

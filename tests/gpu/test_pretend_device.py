@@ -11,7 +11,13 @@ import pytest
 
 HERE = Path(__file__).parent
 CASES = {
-    "mlp": ["optimizer=adam", "regularizer=dropout_l2", "schedule=cosine", "select=best"],
+    "mlp": [
+        "optimizer=adam",
+        "regularizer=dropout_l2",
+        "schedule=cosine",
+        "select=best",
+        "evaluate_every=1",
+    ],
     "norms": ["optimizer=adagrad", "regularizer.l1=1e-4", "regularizer.max_norm=1.0"],
     "convnet": [
         "optimizer=momentum",

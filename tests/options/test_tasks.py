@@ -13,7 +13,8 @@ from runner.options import registry
 from runner.options.architectures import MLP, NIN
 from runner.options.losses import CrossEntropy, Loss, MeanSquaredError, SigmoidCrossEntropy
 from runner.options.pictures import are_pictures
-from runner.options.tasks import Evaluated, Facts, Reconstruction, Task, all_metrics
+from runner.options.task import Evaluated, Facts, Task, all_metrics
+from runner.options.tasks import Reconstruction
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "task").glob("*.yaml"))
 OPTIONS = registry.OPTIONS["task"]

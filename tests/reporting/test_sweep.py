@@ -118,6 +118,8 @@ def test_a_second_sweep_adds_to_the_table(command: Command) -> None:
     assert len({row["run"] for row in rows}) == len(rows) == 5
     assert {row["optimizer.lr"] for row in rows} == {"0.1", "0.2", "0.3", "0.001"}
     assert sorted(row["seed"] for row in rows) == ["0", "0", "0", "1", "2"]
+    # No sweep varies it, and yet it tells their runs apart.
+    assert sorted(row["optimizer"] for row in rows) == ["adam", "adam", "sgd", "sgd", "sgd"]
     assert len(json.loads(Path("outputs/t/sweep.json").read_text())) == 3
 
 

@@ -144,6 +144,10 @@ BAD_LINES = [
     b'{"epoch": 1, "step": 2, "seconds": 0.1, "val/loss": NaN}',
     b'{"epoch": 1, "step": 2, "seconds": "0.1"}',
     b'{"epoch": 2, "step": 4, "seconds": 0.1}',  # where 1 is expected
+    b'{"epoch": 1.0, "step": 2, "seconds": 0.1}',
+    b'{"epoch": 1.5, "step": 3, "seconds": 0.1}',  # before epoch 1
+    b'{"epoch": 0.0, "step": 0, "seconds": 0.1}',
+    b'{"epoch": -0.5, "step": 0, "seconds": 0.1}',
     b'{"epoch": 1, "step": ' + b"9" * 5000 + b', "seconds": 0.1}',
     b'{"epoch": 1, "step": 2, "seconds": 0.1, "x": ' + b"[" * 300 + b"]" * 300 + b"}",
     b"\xff\xfe",
@@ -180,6 +184,26 @@ def test_half_a_line_at_the_end_is_what_a_killed_process_leaves(
     assert command(*WORDS).code == 0
     assert [line["epoch"] for line in folder.metrics()] == [0, 1, 2, 3]
     assert folder.metrics()[:3] == before
+
+
+def test_what_was_measured_inside_epochs(place: Callable[[str], RunFolder]) -> None:
+    folder = place("killed")
+    path = folder.path / "metrics.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+
+    def line(epoch: float) -> bytes:
+        return b'{"epoch": %s, "step": 1, "seconds": 0.1}\n' % str(epoch).encode()
+
+    path.write_bytes(b"".join([*whole[:2], line(1.25), line(1.5), whole[2], line(2.5)]))
+    assert [line["epoch"] for line in folder.metrics()] == [0, 1, 2]
+    assert [line["epoch"] for line in folder.curve()] == [0, 1, 1.25, 1.5, 2, 2.5]
+    folder.keep_metrics(2)
+    assert [line["epoch"] for line in folder.curve()] == [0, 1, 1.25, 1.5, 2]
+    folder.keep_metrics(1)
+    assert path.read_bytes() == b"".join(whole[:2])
+    path.write_bytes(b"".join([*whole[:2], line(1.5), line(1.25)]))
+    with pytest.raises(DataError, match=r"metrics\.jsonl:4: epoch 1\.25 where epoch 2 is expected"):
+        folder.curve()
 
 
 @pytest.mark.parametrize("lost", ["all", "a line", "the last line"])

@@ -106,6 +106,31 @@ def test_a_resumed_run_has_every_epoch_once(
     assert torch.tensor([p.value for p in accumulator.Scalars("val/loss")]).isfinite().all()
 
 
+def test_what_is_measured_inside_epochs_stands_at_its_step(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*TINY, "batch_size.size=16", "evaluate_every=3"]  # 4 steps in an epoch
+    add_checkpoint = RunRecord.add_checkpoint
+
+    def killed(record: RunRecord, state: dict[str, object], accuracy: float) -> None:
+        if state["epoch"] == 2:
+            raise Interrupted(signal.SIGTERM)
+        add_checkpoint(record, state, accuracy)
+
+    monkeypatch.setattr(RunRecord, "add_checkpoint", killed)
+    assert command(*words).code == 143
+    monkeypatch.setattr(RunRecord, "add_checkpoint", add_checkpoint)
+    assert command(*words).code == 0
+    folder, accumulator = events(tmp_path)
+    for name in ("train/loss", "val/accuracy"):
+        points = accumulator.Scalars(name)
+        lines = folder.curve()
+        assert [point.step for point in points] == [0, 3, 4, 6, 8, 9, 12]
+        assert [line["step"] for line in lines] == [0, 3, 4, 6, 8, 9, 12]
+        assert [p.value for p in points] == pytest.approx([line[name] for line in lines])
+    assert [point.step for point in accumulator.Scalars("test/loss")] == [12]
+
+
 def test_train_and_val_share_the_charts_that_come_first(command: Command, tmp_path: Path) -> None:
     """One chart is one tag, and each folder of events has a colour of its own."""
     command(*TINY)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import Command, Finished
 
+import runner.report
 from runner.runs.folder import RunFolder
 from runner.search.__main__ import main
 from runner.search.record import Record
@@ -93,7 +94,11 @@ def test_a_rung_keeps_the_best_third_and_the_losers_are_whole_runs(
             assert "Finished before" in command(*shlex.split(line)[3:]).out, line
     capfd.readouterr()
     assert main([str(OUT)]) == 0
-    assert f"trial {found.best}: val/loss" in capfd.readouterr().out
+    assert f"trial {found.best}: val/loss" in (told := capfd.readouterr().out)
+    assert runner.report.main([str(OUT)]) == 0  # the report of whatever the folder holds
+    assert capfd.readouterr().out == told
+    page = (OUT / "report.html").read_text()
+    assert "<th>dropped</th>" in page and "<th></th>" not in page
 
 
 def test_the_best_are_trained_with_fresh_seeds_which_decide(search: Command) -> None:

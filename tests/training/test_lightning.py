@@ -13,6 +13,8 @@ LEFT_OUT = {
     "torch.distributed.fsdp",
     "torch.distributed.tensor",
     "torch.utils.tensorboard",
+    "torch.fx.experimental.symbolic_shapes",
+    "sympy",
     "scipy.signal",
     "matplotlib",
     "torchmetrics.utilities.plot",
@@ -136,6 +138,16 @@ from runner.training.stand_ins import in_use
 assert not in_use("torch._dynamo")
 assert "reset" in dir(torch._dynamo)
 assert in_use("torch._dynamo")
+""",
+    "a symbolic condition": """
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+def checked(x):
+    torch._check(x.shape[0] > 1)
+    return x.sin()
+assert make_fx(checked, tracing_mode="symbolic")(torch.ones(2, 3)).graph
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, expect_true
+assert expect_true.__module__ == "torch.fx.experimental.symbolic_shapes" and expect_true(True)
 """,
     "make_fx": """
 import torch

@@ -90,13 +90,14 @@ History = list[dict[str, float]]
 
 
 def by_hand(config: Config) -> tuple[dict[str, Tensor], History]:
-    """A run as one writes it without a framework: its tensors and the metrics of each epoch."""
+    """A run as one writes it without a framework: its tensors, and its metrics wherever it is measured."""
     data = examples.load(config.data)
     network = config.architecture.build(data.shape, data.classes, config.regularizer)
     initialize(network, config)
     optimizer = config.optimizer.build(network.parameters())
     size, l1, l2 = batch_size_of(config, data), config.regularizer.l1, config.regularizer.l2
     steps = len(data.train) // size
+    every = config.evaluate_every
     history = []
     for epoch in range(config.epochs):
         order, seen = epoch_order(data, config.seed, epoch), []
@@ -112,15 +113,18 @@ def by_hand(config: Config) -> tuple[dict[str, Tensor], History]:
             optimizer.step()
             limit(network, config.regularizer.max_norm)
             seen.append((logits.detach(), data.train.targets[numbers]))
-        network.eval()
-        with torch.no_grad():
-            val = network(data.inputs(data.val.images))
-        train = tuple(map(torch.cat, zip(*seen, strict=True)))
-        history.append(
-            measured("val", config, val, data.val.targets)
-            | measured("train", config, *train)
-            | {"lr": optimizer.param_groups[0]["lr"]}
-        )
+            if number < steps - 1 and not (every and (epoch * steps + number + 1) % every == 0):
+                continue
+            network.eval()
+            with torch.no_grad():
+                val = network(data.inputs(data.val.images))
+            network.train()
+            train = tuple(map(torch.cat, zip(*seen, strict=True)))
+            history.append(
+                measured("val", config, val, data.val.targets)
+                | measured("train", config, *train)
+                | {"lr": optimizer.param_groups[0]["lr"]}
+            )
     return tensors_of(network), history
 
 
@@ -159,6 +163,9 @@ def trained(
         module.on_train_epoch_start()
         for block in module.train_dataloader():
             module.training_step(block, 0)
+            for run, _, _, metrics in module.between:
+                histories[runs.index(run)].append(metrics)
+            module.between.clear()
         for part in module.val_dataloader():
             module.validation_step(part, 0)
         module.on_train_epoch_end()
@@ -207,6 +214,40 @@ def test_every_run_is_the_one_by_hand(
     for (tensors, history), (others, other_history) in pairs:
         assert distance(tensors, others) < WEIGHTS
         assert_close(history, other_history)
+
+
+@pytest.mark.parametrize("regularizer", ["dropout", "batch_norm"])
+def test_inside_an_epoch_every_run_is_the_one_by_hand(regularizer: str) -> None:
+    configs = three_runs("adam", regularizer, "mlp")
+    every = [config.model_copy(update={"evaluate_every": 3}) for config in configs]
+    stacked, _ = trained(every)
+    (alone,), _ = trained(every[:1])
+    captured, _ = trained(every, lambda m: setattr(m, "captured", CapturedSteps(m, capture=False)))
+    expected = [by_hand(config) for config in every]
+    # 40 steps, 8 in an epoch: 3, 6, 8, 9, 12, ...
+    assert all(len(history) == 40 // 3 + EPOCHS - 1 for _, history in expected)
+    for outcomes in (stacked, captured, [alone]):
+        for (tensors, history), (others, other_history) in zip(expected, outcomes, strict=False):
+            assert distance(tensors, others) < WEIGHTS
+            assert len(history) == len(other_history)
+            assert_close(history, other_history)
+    # Looking changes nothing.
+    for (tensors, history), (others, epochs) in zip(stacked, trained(configs)[0], strict=True):
+        assert distance(tensors, others) == 0
+        assert [line for line in history if line in epochs] == epochs
+
+
+def test_runs_at_different_epochs_are_measured_at_steps_of_their_own() -> None:
+    configs = [
+        config.model_copy(update={"evaluate_every": 3})
+        for config in three_runs("sgd", "plain", "mlp")
+    ]
+    module, runs = module_of(configs)
+    runs[1].epoch = 1
+    assert [runs.index(run) for run in module.due(1)] == [1]  # its step 9
+    assert sorted(runs.index(run) for run in module.due(3)) == [0, 2]
+    assert [part[-1] + 1 for part in module.parts(list(range(7)))] == [1, 3, 4, 6, 7]
+    assert module.due(8) == []  # the epoch's end
 
 
 def test_maximum_pooling_of_each_run() -> None:

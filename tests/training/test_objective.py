@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from runner.options.losses import CrossEntropy, Quadratic, SigmoidCrossEntropy
-from runner.options.tasks import Classification, Facts
+from runner.options.task import Facts
+from runner.options.tasks import Classification
 from runner.training.metrics import named
 from runner.training.objective import add_penalty, limit_norms, summed_loss
 

@@ -38,7 +38,7 @@ def same_files(one: RunFolder, other: RunFolder) -> None:
     # Which is there depends on how often a checkpoint was written.
     assert names[0] ^ names[1] <= {"previous.ckpt"}
     assert one.status == other.status
-    for a, b in zip(one.metrics(), other.metrics(), strict=True):
+    for a, b in zip(one.curve(), other.curve(), strict=True):
         assert list(a) == list(b)
         for key in a.keys() - {"seconds"}:
             # Statistics of layers count units beside a threshold, one of which may cross it.
@@ -85,6 +85,17 @@ def test_stacked_and_alone_leave_the_same_files(tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "stacked4").status == "diverged"
 
 
+def test_inside_an_epoch_nothing_is_recorded_of_a_run_that_is_not_finite(tmp_path: Path) -> None:
+    configs = configs_of(["optimizer.lr=0.01"], ["optimizer.lr=3e38"], common=["evaluate_every=2"])
+    jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
+    train_all(jobs, print, width=2)
+    sound, broken = (RunFolder(path) for _, path in jobs)
+    assert [sound.status, broken.status] == ["complete", "diverged"]
+    assert [line["step"] for line in sound.curve()] == list(range(0, 41, 2))
+    assert [line["step"] for line in broken.curve()] == [0]
+    broken.check_finished()
+
+
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
     """Makes the next stack stop in the middle of an epoch."""
     step, left = RunsModule.step, [epochs * 8 + 3]
@@ -102,19 +113,40 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseExc
 def test_an_interrupted_stack_resumes_stacked_and_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configs = three_runs("adam", "dropout", "mlp")
+    configs = [
+        config.model_copy(update={"evaluate_every": 3})  # interrupted after the 19th step
+        for config in three_runs("adam", "dropout", "mlp")
+    ]
     interrupt_after(monkeypatch, 2, Interrupted(2))
     jobs = [(config, tmp_path / f"{i}") for i, config in enumerate(configs)]
     with pytest.raises(Interrupted):
         train_all(jobs, print, width=3)
     assert [RunFolder(path).status for _, path in jobs] == ["interrupted"] * 3
     assert [len(RunFolder(path).metrics()) for _, path in jobs] == [3] * 3
+    steps = [line["step"] for line in RunFolder(jobs[0][1]).curve()]
+    assert steps == [0, 3, 6, 8, 9, 12, 15, 16]
     alone(*jobs[0])
+    curve = RunFolder(jobs[0][1]).curve()
+    assert [line["step"] for line in curve] == sorted({0, *range(3, 41, 3), *range(8, 41, 8)})
+    assert [line["epoch"] for line in curve] == [line["step"] / 8 for line in curve]
     late = configs[0].model_copy(update={"seed": 9})
     jobs.append((late, tmp_path / "late"))  # a fresh run joins two that go on
     train_all(jobs[1:], print, width=3)
     for i, (config, path) in enumerate(jobs):
         same_files(RunFolder(path), alone(config, tmp_path / f"whole{i}"))
+
+
+def test_a_resumed_run_has_every_measurement_once_and_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config,) = configs_of(["evaluate_every=3", "regularizer=dropout", "optimizer=adam"])
+    interrupt_after(monkeypatch, 2, Interrupted(2))
+    with pytest.raises(Interrupted):
+        train_all([(config, tmp_path / "a")], print)
+    curves = [alone(config, tmp_path / name).curve() for name in ("a", "whole")]
+    for line in [line for curve in curves for line in curve]:
+        del line["seconds"]
+    assert curves[0] == curves[1]
 
 
 def test_an_interrupted_run_goes_on_in_a_stack(tmp_path: Path) -> None:
@@ -273,6 +305,7 @@ def test_a_locked_run_is_left_out(tmp_path: Path) -> None:
         ("loss=quadratic", False),
         ("batch_size=tiny", False),
         ("epochs=3", False),
+        ("evaluate_every=2", False),
         ("optimizer=adam", False),
         ("schedule=cosine", False),
         ("regularizer.batch_norm=true", False),
