@@ -163,6 +163,10 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
             key,
             f"needs at least {mistake['ctx']['min_length']} items, found {mistake['input']!r}",
         )
+    if mistake["type"] == "too_long":
+        most = mistake["ctx"]["max_length"]
+        takes = f"takes at most {most} items" if most else "must be empty, []"
+        return key, f"{takes}, found {mistake['input']!r}"
     if mistake["type"] == "string_pattern_mismatch" and key == "name":
         return key, f"letters, digits and _ . = - make a name, found {mistake['input']!r}"
     hint = ""
