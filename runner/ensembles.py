@@ -70,7 +70,8 @@ def members_in(paths: Iterable[Path]) -> list[Member]:
         else:
             found = sorted(status.parent for status in path.glob("*/status.json"))
             if not found:
-                raise MissingMember(f"{path}: no run in this folder")
+                what = "no run in this folder" if path.is_dir() else "no such folder"
+                raise MissingMember(f"{path}: {what}")
             members += [Member(run) for run in found]
     return members
 

@@ -64,10 +64,26 @@ def explained(
     """What a model found wrong with values, by dotted key."""
     found: dict[str, list[str]] = {}
     for mistake in error.errors(include_url=False):
+        if mistake["type"] == "too_short" and _is_long_enough(mistake):
+            continue
         key, message = _explain(mistake, values, model)
         found.setdefault(key, []).append(message)
-    # The alternatives of one value (a number, or "full") come as a mistake each.
-    return {key: ", or ".join(dict.fromkeys(messages)) for key, messages in found.items()}
+    return {key: _joined(list(dict.fromkeys(messages))) for key, messages in found.items()}
+
+
+def _is_long_enough(mistake: Any) -> bool:
+    """Whether a list lacks only those of its items that are wrong, each of which is told."""
+    given = mistake["input"]
+    return isinstance(given, (list, tuple)) and len(given) >= mistake["ctx"]["min_length"]
+
+
+def _joined(messages: list[str]) -> str:
+    """The alternatives of one value (a number, or "full"), which come as a mistake each, in one sentence."""
+    parts = [part for m in messages if (part := re.fullmatch(r"must be (.*?)(, found .*)", m))]
+    if len(messages) == 1 or len(parts) < len(messages) or len({part[2] for part in parts}) > 1:
+        return ", or ".join(messages)
+    *first, last = [part[1] for part in parts]
+    return f"must be {', '.join(first)} or {last}{parts[0][2]}"
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -148,6 +164,10 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
             key,
             f"needs at least {mistake['ctx']['min_length']} items, found {mistake['input']!r}",
         )
+    if mistake["type"] == "too_long":
+        most = mistake["ctx"]["max_length"]
+        takes = f"takes at most {most} items" if most else "must be empty, []"
+        return key, f"{takes}, found {mistake['input']!r}"
     if mistake["type"] == "string_pattern_mismatch" and key == "name":
         return key, f"letters, digits and _ . = - make a name, found {mistake['input']!r}"
     hint = ""

@@ -218,7 +218,7 @@ class Reconstruction(Task):
             yield (
                 f"loss={loss.name}: its outputs lie in [0, 1], but the inputs to"
                 f" reconstruct between {facts.low:.3g} and {facts.high:.3g};"
-                " loss=mean_squared_error or data.standardize=none"
+                " loss=mean_squared_error, or for pixels data.standardize=none"
             )
 
     def num_outputs(self, facts: Facts) -> int:

@@ -96,6 +96,11 @@ MISTAKES = [
     ),
     (["data.train_size=9999"], ["data.train_size=9999: only 1024 examples"]),
     (["data.val_size=5000"], ["data.val_size=5000 leaves no training examples"]),
+    (
+        ["architecture=nin", "architecture.hidden=[9]"],
+        ["architecture.hidden=[9]: must be empty, [], found "],
+    ),
+    (["batch_size.size=abc"], ["batch_size.size=abc: must be an integer or 'full', found 'abc'"]),
     (["data.classes=[3]"], ["data.classes=[3]: needs at least 2 items, found [3]"]),
     (["data=mnist", "data.root=nowhere"], ["nowhere", "no such folder"]),
 ]

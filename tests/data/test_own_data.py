@@ -36,7 +36,7 @@ def run(command: Command, *words: str) -> tuple[RunFolder, bool]:
 def test_every_example_runs(made: Command) -> None:
     assert len(LINES) >= 6
     for line in LINES:
-        code, out, err = made(*shlex.split(line), *QUICK)
+        code, out, err = made(*shlex.split(line, comments=True), *QUICK)
         assert (code, err) == (0, "") and "outputs" in out, line
 
 
