@@ -227,13 +227,24 @@ def nearest_key(path: list[str], values: dict[str, Any], model: type[Option]) ->
     if KEYS.get(word) in known:
         return f"; did you mean '{KEYS[word]}'?"
     beside = [key.rsplit(".", 1)[-1] for key in known if key.split(".")[:-1] == above]
-    if hint := nearest(word, beside):
+    if hint := nearest(word, beside or _keys_within(above, model)):
         return hint
     leaves = {key.rsplit(".", 1)[-1]: key for key in known}
     matches = get_close_matches(word, list(leaves), n=1, cutoff=0.6)
     if not matches and (others := _options_with(word, above, model)):
         return f"; a setting of {others}"
     return f"; did you mean '{leaves[matches[0]]}'?" if matches else f". Known: {', '.join(beside)}"
+
+
+def _keys_within(path: list[str], model: type[Option]) -> list[str]:
+    """The keys of a node that lies deeper, such as study.search; [] where the path names none."""
+    for key in path:
+        field = model.model_fields.get(key)
+        inner = option_of(field, "") if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
 
 
 def _options_with(key: str, above: list[str], model: type[Option]) -> str:

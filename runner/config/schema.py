@@ -117,7 +117,10 @@ class Config(Option):
         problems = list(self.architecture.problems(self.regularizer))
         problems += self.task.problems(self.architecture, self.loss)
         if self.study and self.search:
-            problems.append("an experiment has a study or a search: study=null or search=null")
+            problems.append(
+                "an experiment has a study or a search: study=null or search=null; study.search"
+                " searches in every arm of a study"
+            )
         if self.regularizer.batch_norm:
             if self.batch_size.size == 1 and self.architecture.hidden:
                 problems.append(

@@ -110,6 +110,7 @@ MISTAKES = {
     "a key of an option that no arm has": ("optimizer@adam.beta2", "optimizer@adamw.beta2",
                                            "optimizer@adamw.beta2: no arm searches it"),
     "an arm's own mistake": ("[0.1, 0.3, 0.9]", "[0.1, 0.3, -0.9]", "study.search.arms.c.space.optimizer.lr: -0.9: must be"),
+    "a misspelt key": ("trials: 3", "trials: 3\n    trails: 3", "unknown key 'trails'; did you mean 'trials'?"),
     "a number of seeds": ("trials: 3", "trials: 3\n    seeds: 2", "unknown key 'seeds'"),
 }  # fmt: skip
 
