@@ -66,7 +66,6 @@ class RunRecord:
         names = [metric.name for metric in config.task.metrics]
         resumed = self._place(self.epoch, folder.metrics()[-1]["step"]) if self.epoch else None
         self.curves = Curves(folder.path, values, names, resumed)
-        self.saved: dict[str, dict[str, Any]] = {}  # checkpoints by name
         self.saved_at = time.monotonic()
 
     def start(self) -> None:
@@ -130,14 +129,12 @@ class RunRecord:
         return time.monotonic() - self.saved_at >= self.config.trainer.checkpoint_seconds
 
     def save(self) -> None:
-        """Writes the kept state as last.ckpt and best.ckpt where they lack it, after all curves up to it."""
+        """Writes the kept state as last.ckpt and best.ckpt, after all curves up to it."""
         if self.checkpoint:
             self.curves.flush()
             self.folder.sync_metrics()
-            for name, state in (("best", self.best), ("last", self.checkpoint)):
-                if self.saved.get(name) is not state:
-                    self.folder.save_checkpoint(name, state)
-                    self.saved[name] = state
+            self.folder.save_checkpoint("best", self.best)
+            self.folder.save_checkpoint("last", self.checkpoint)
         self.saved_at = time.monotonic()
 
     def complete(
