@@ -17,6 +17,7 @@ from runner.errors import DataError, one_line
 from runner.options.option import NonNegative
 from runner.runs.files import read_file
 
+MAX_MESSAGE = 300  # characters
 MAX_BYTES = 1_000_000  # of status.json, result.json and config.yaml
 MAX_METRICS_BYTES = 1_000_000_000
 MAX_DEPTH = 20  # levels in config.yaml; a study needs five
@@ -138,7 +139,7 @@ def parsed(model: type[Model], data: bytes, place: object) -> Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        raise DataError(f"{place}: {_first_mistake(error)}") from None
+        raise DataError(f"{place}: {first_mistake(error)}") from None
 
 
 def read_config(path: Path) -> Config | None:
@@ -162,7 +163,7 @@ def read_config(path: Path) -> Config | None:
             raise ValueError(problem)
         return Config.model_validate(values)
     except ValidationError as error:
-        raise DataError(f"{path}: {_first_mistake(error)}") from None
+        raise DataError(f"{path}: {first_mistake(error)}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DataError(f"{path}:{line}: {error.problem}") from None
@@ -196,7 +197,9 @@ def _check_keys(node: yaml.Node | None) -> None:
             _check_keys(item)
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, with its place, in a line."""
     mistake = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, mistake["loc"]))
-    return " ".join(f"{place}: {mistake['msg']}".removeprefix(": ").split())
+    message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    return " ".join(f"{place}: {message}".removeprefix(": ").split())[:MAX_MESSAGE]

@@ -4,26 +4,20 @@ With the run folders it is all that a search needs to go on, and all that the re
 that would differ the next time, such as seconds or a date.
 """
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from runner.config.search import Search
 from runner.config.values import Value
-from runner.errors import DataError
 from runner.options.option import Option
-from runner.runs.files import read_file, write_atomically
-from runner.runs.records import parsed
+from runner.runs.campaign_record import CampaignRecord, RunName
 from runner.search.space import Draw
 from runner.search.task import Tried
 
 RECORD = "search.json"
-MAX_BYTES = 1 << 26
 Number = Annotated[int, Field(ge=0, lt=2**63)]
-RunName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=255)]
 
 
 class Trial(Option):
@@ -70,7 +64,7 @@ class Again(Option):
     runs: list[RunName]
 
 
-class Record(Option):
+class Record(CampaignRecord):
     """A search as far as it was carried out.
 
     Attributes:
@@ -88,6 +82,9 @@ class Record(Option):
         best: The number of the best trial; null if there is none, or not yet.
         complete: Whether nothing is left to do.
     """
+
+    kind = "search"
+    default_name = RECORD
 
     command: str
     search: Search
@@ -178,29 +175,9 @@ class Record(Option):
             if value is not None and number not in decision.kept
         }
 
-    # The file
-
-    def write(self, folder: Path, name: str = RECORD) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-        write_atomically(folder / name, text.encode())
-
-    @classmethod
-    def read(cls, folder: Path, name: str = RECORD) -> "Record":
-        """Raises:
-        DataError: There is none, or it is damaged, or it names runs outside its folder.
-        """
-        path = folder / name
-        data = read_file(path, MAX_BYTES)
-        if data is None:
-            raise DataError(f"{folder}: no search has been run here")
-        record = parsed(cls, data, path)
-        home = folder.resolve()
-        again = [run for final in record.final or [] for run in final.runs]
-        for run in [*(run for trial in record.trials for run in trial.runs), *again]:
-            if not (home / run).resolve().is_relative_to(home):
-                raise DataError(f"{path}: the run {run} is a link that leaves the folder")
-        return record
+    def run_names(self) -> Iterator[str]:
+        for of in (*self.trials, *(self.final or ())):
+            yield from of.runs
 
     def with_(self, **changed: Any) -> "Record":
         return self.model_copy(update=changed)

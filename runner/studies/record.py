@@ -3,24 +3,20 @@
 replication.json is the same of a replication: the study with fresh seeds.
 """
 
-import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from runner.config.study import Study
 from runner.config.values import Name, Value
 from runner.errors import DataError
 from runner.options.option import Option
-from runner.runs.files import write_atomically
+from runner.runs.campaign_record import CampaignRecord, RunName
 
 RECORD, REPLICATION = "study.json", "replication.json"
-MAX_BYTES = 1 << 26
-MAX_LINE = 300  # characters of a message
-RunName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=255)]
 
 
 class Candidate(Option):
@@ -86,7 +82,7 @@ class Arm(Option):
         return [*final, *(run for c in self.candidates for run in c.runs)]
 
 
-class Record(Option):
+class Record(CampaignRecord):
     """A study that was carried out.
 
     Attributes:
@@ -94,6 +90,9 @@ class Record(Option):
         study: The checked study node.
         arms: By name.
     """
+
+    kind = "study"
+    default_name = RECORD
 
     command: str
     study: Study
@@ -121,31 +120,8 @@ class Record(Option):
                 if len(candidate.runs) != len(self.study.tuning_seeds):
                     yield f"arm '{name}': a candidate has no run for each tuning seed"
 
-    def write(self, folder: Path, name: str = RECORD) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(folder / name, text.encode())
-
-    @classmethod
-    def read(cls, folder: Path, name: str = RECORD) -> "Record":
-        """Raises:
-        DataError: There is none, or it is damaged, or it names runs outside its folder.
-        """
-        path = folder / name
-        if not path.is_file():
-            raise DataError(f"{folder}: no study has been run here")
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes")
-        try:
-            record = cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise DataError(f"{path}: {first_mistake(error)}"[:MAX_LINE]) from None
-        home = folder.resolve()
-        for arm in record.arms.values():
-            for run in arm.all_runs:
-                if not (home / run).resolve().is_relative_to(home):
-                    raise DataError(f"{path}: the run {run} is a link that leaves the folder")
-        return record
+    def run_names(self) -> Iterator[str]:
+        return (run for arm in self.arms.values() for run in arm.all_runs)
 
 
 def name_for(folder: Path, command: str, plain: bool = False) -> str:
@@ -163,11 +139,3 @@ def name_for(folder: Path, command: str, plain: bool = False) -> str:
     except DataError:  # damaged: written anew
         same = True
     return RECORD if same else f"study-{sha256(command.encode()).hexdigest()[:8]}.json"
-
-
-def first_mistake(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, with its place, in a line."""
-    mistake = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in mistake["loc"])
-    message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    return " ".join(f"{place}: {message}".removeprefix(": ").split())

@@ -16,8 +16,9 @@ from runner.config.study import Study
 from runner.errors import ConfigError, DataError
 from runner.runs.folder import OUTPUTS
 from runner.runs.job import Job
+from runner.runs.records import first_mistake
 from runner.studies.evidence import Evidence
-from runner.studies.record import REPLICATION, Point, Record, first_mistake
+from runner.studies.record import REPLICATION, Point, Record
 
 MOST_SEEDS = 10_000
 Place = tuple[str, int, int]  # arm, number of the swept point (0 where nothing is swept), seed

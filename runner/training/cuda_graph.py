@@ -63,11 +63,6 @@ class CapturedSteps:
         module = self.module
         for _ in range(count):
             places = self.number * module.batch_size + self.offsets
-            crops = module.crops_RN
             module.updates.look_up_on_device(self.number)
-            kept_RBM = module.update(
-                module.order_RN.index_select(1, places),
-                None if crops is None else crops.index_select(1, places),
-            )
-            module.kept_RNM.index_copy_(1, places, kept_RBM)
+            module.kept_RNM.index_copy_(1, places, module.update(places))
             self.number += 1

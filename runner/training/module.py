@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from runner.data.examples import Dataset, Split, batch, epoch_crops, epoch_order, slices
+from runner.data.examples import Dataset, Split, slices
 from runner.data.inputs import Inputs
 from runner.options.losses import Loss
 from runner.options.task import SHOWN, Evaluated, Facts, Task
 from runner.training.cuda_graph import CapturedSteps
+from runner.training.feed import Feed
 from runner.training.graph import traced
 from runner.training.lightning import pl
 from runner.training.metrics import named
 from runner.training.networks import Networks
-from runner.training.noise import Noise
 from runner.training.objective import (
     Penalty,
     add_penalty,
@@ -120,14 +120,7 @@ class RunsModule(pl.LightningModule):
         self.kept_RNM = torch.empty(shape, device=self.at)
         self.kept: dict[str, list[Tensor]] = {"val": [], "test": []}
         self.answers: list[Tensor] = []  # on the test split, (runs, n, ...), on the CPU
-        seeds = [run.seed for run in self.runs]
-        self.noise = Noise(seeds, data.shape, self.at) if task.draws else None
-        # The order of the examples in this epoch, and how they are cropped.
-        where = data.train.targets.device
-        self.order_RN = torch.zeros(shape[:2], dtype=torch.long, device=where)
-        self.crops_RN = (
-            torch.zeros(*shape[:2], 3, dtype=torch.long, device=where) if data.augment else None
-        )
+        self.feed = Feed(self.runs, task, data, facts, shape[1])
         self.captured: CapturedSteps | None = None
 
     # One step
@@ -135,26 +128,19 @@ class RunsModule(pl.LightningModule):
     def step(self, number: int) -> None:
         """One update of every run, with the batch of this number of its epoch."""
         places = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        crops = None if self.crops_RN is None else self.crops_RN[:, places]
         self.updates.look_up(number)
-        self.kept_RNM[:, places] = self.update(self.order_RN[:, places], crops)
+        self.kept_RNM[:, places] = self.update(places)
 
     @torch.no_grad()
-    def update(self, examples_RB: Tensor, crops_RB: Tensor | None) -> Tensor:
+    def update(self, places: slice | Tensor) -> Tensor:
         """Forward, backward and update of every run; what the task keeps, (runs, batch, numbers)."""
-        kept_RBM, *gradients = self.passes(*self.batch(examples_RB, crops_RB))
+        kept_RBM, *gradients = self.passes(*self.feed.batch(places))
         add_penalty(
             self.networks.weights_of(gradients), self.networks.weights, self.l1_R, self.l2_R
         )
         self.updates.apply(gradients)
         limit_norms(self.networks.logical_weights, self.max_norm_R)
         return kept_RBM
-
-    def batch(self, examples_RB: Tensor, crops_RB: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What the networks get of these training examples, and what they are held to."""
-        inputs, targets = batch(self.data, examples_RB, crops_RB)
-        noise = self.noise.of(examples_RB) if self.noise else None
-        return self.task.examples(inputs, targets, noise, self.facts)
 
     def cost_gradients(self, inputs: Tensor, targets: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Forward and backward: what the task keeps, then ∂C₀/∂ of each parameter."""
@@ -176,8 +162,7 @@ class RunsModule(pl.LightningModule):
         Replaying these spares the Python of modules, vmap and autograd, which is most of a small
         network's step.
         """
-        crops = None if self.crops_RN is None else self.crops_RN[:, : self.batch_size]
-        examples = self.batch(self.order_RN[:, : self.batch_size], crops)  # their shapes matter
+        examples = self.feed.batch(slice(0, self.batch_size))  # their shapes matter
         state = self.networks.state
         self.networks.template.train()
         with self.precision(), torch.enable_grad():
@@ -208,14 +193,7 @@ class RunsModule(pl.LightningModule):
         return Loader(slices(len(self.data.test), EVALUATION_BATCH))
 
     def on_train_epoch_start(self) -> None:
-        """Every run's own order of the examples in its own next epoch."""
-        count = self.order_RN.shape[1]
-        for row, run in enumerate(self.runs):
-            self.order_RN[row] = epoch_order(self.data, run.seed, run.epoch)[:count]
-            if self.crops_RN is not None:
-                self.crops_RN[row] = epoch_crops(self.data, run.seed, run.epoch)[:count]
-        if self.noise:
-            self.noise.start_epoch([run.epoch for run in self.runs])
+        self.feed.start_epoch(self.runs)
         self.updates.start_epoch()
         if self.captured:
             self.captured.start_epoch()
@@ -308,7 +286,7 @@ class RunsModule(pl.LightningModule):
             val: The metrics (metrics, runs) of the validation split.
         """
         places = slice(0, steps * self.batch_size)
-        targets_RN = self.data.train.targets[self.order_RN[:, places]].to(self.at)
+        targets_RN = self.data.train.targets[self.feed.order_RN[:, places]].to(self.at)
         train = self.measure(self.kept_RNM[:, places], targets_RN)
         broken = self.first_broken_steps(steps)[None]
         measured = torch.cat([val, train, broken]).T.tolist()  # read once
@@ -334,32 +312,14 @@ class RunsModule(pl.LightningModule):
         """The task's metrics (metrics, runs) of the examples of a split."""
         return self.task.measure(self.loss, kept_RNM.float(), targets, self.facts)
 
-    def fixed_examples(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
-        """A part of a split as it is measured: inputs and targets.
-
-        They have a first axis of runs where the task draws noise; else all runs have the same.
-        """
-        inputs = self.data.inputs(split.images[part].to(self.at))
-        targets = split.targets[part].to(self.at)
-        if not self.noise:
-            return self.task.examples(inputs, targets, None, self.facts)
-        runs = len(self.runs)
-        numbers = torch.arange(part.start, part.start + len(targets), device=self.at)
-        return self.task.examples(
-            inputs.expand(runs, *inputs.shape),
-            targets.expand(runs, *targets.shape),
-            self.noise.of(numbers.expand(runs, -1), fixed=True),
-            self.facts,
-        )
-
     @torch.no_grad()
     def evaluate(self, split: Split, part: slice) -> tuple[Tensor, Tensor]:
         """Outputs (runs, n, outputs) of a part of a split, and what they are held to."""
         self.networks.template.eval()
-        inputs, targets = self.fixed_examples(split, part)
+        inputs, targets = self.feed.fixed(split, part)
         networks = self.networks
         leaves = networks.leaves(networks.parameters)
-        of_each_run = self.noise is not None
+        of_each_run = self.feed.noise is not None
         return networks.forward(leaves, networks.buffers, inputs, of_each_run), targets
 
     @torch.no_grad()
@@ -380,11 +340,6 @@ class RunsModule(pl.LightningModule):
         """Parameters of one network, batch size and device, for the record."""
         return self.networks.num_parameters, self.batch_size, self.at
 
-    def first_examples(self, split: Split, count: int, row: int = 0) -> tuple[Tensor, Tensor]:
-        """Inputs (n, channels, height, width) and targets of a split's first examples for one run."""
-        inputs, targets = self.fixed_examples(split, slice(0, count))
-        return (inputs[row], targets[row]) if self.noise else (inputs, targets)
-
     def evaluated(self, row: int) -> Evaluated:
         """A run on the test split."""
         test = self.data.test
@@ -393,7 +348,7 @@ class RunsModule(pl.LightningModule):
             answers=torch.cat([answers[row] for answers in self.answers]),
             targets=targets,
             images=images,
-            inputs=self.first_examples(test, SHOWN, row)[0].cpu(),
+            inputs=self.feed.first(test, SHOWN, row)[0].cpu(),
             clean=self.data.inputs(test.images[:SHOWN].to(self.at)).cpu(),
             facts=self.facts,
         )

@@ -151,13 +151,14 @@ def widest(module: RunsModule, available: int) -> int:
         if not list(layer.children()):
             layer.register_forward_hook(lambda _, __, y: outputs.append(y.numel()))
     with torch.no_grad():
-        network(module.first_examples(module.data.train, 1)[0])
+        network(module.feed.first(module.data.train, 1)[0])
     activations = sum(outputs) * max(EVALUATION_BATCH, 3 * module.batch_size)
     examples = len(module.data.train) + len(module.data.val)
     kept = examples * module.task.num_kept(module.facts)
     # Weights, gradients and two moments; the record's copies of the last and the best state; what is kept
-    # of an epoch, joined and in the loss.
-    numbers = 8 * module.networks.num_parameters + activations + 3 * kept
+    # of an epoch, joined and in the loss; the answers on the test split, which are pictures for some tasks.
+    answers = len(module.data.test) * module.task.num_outputs(module.facts)
+    numbers = 8 * module.networks.num_parameters + activations + 3 * kept + answers
     return max(1, available // 2 // (4 * numbers))
 
 

@@ -102,7 +102,7 @@ class Recorder:
         histograms: dict[str, Tensor] = {}
         if run in self.measured:
             row = module.runs.index(run)
-            inputs, targets = module.first_examples(module.data.train, PROBE, row)
+            inputs, targets = module.feed.first(module.data.train, PROBE, row)
             network = module.networks.network(row)
             more = self.records[run].config.diagnostics.of_layer
             statistics, histograms = layer_statistics(network, module.loss, inputs, targets, more)

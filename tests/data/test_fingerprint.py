@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
-from test_files import SHARED, idx, mnist_files, pixels, put
+from stored import SHARED, idx, mnist_files, pixels, put
 
 from runner.data import examples, files, fingerprint
 from runner.data.fingerprint import combined, computed, forget

@@ -9,7 +9,7 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 
-from test_module import OPTIMIZERS, REGULARIZERS, distance, three_runs
+from by_hand import OPTIMIZERS, REGULARIZERS, distance, three_runs
 from test_train import same_files
 
 from runner.config.schema import Config

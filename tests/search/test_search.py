@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, Finished
+from conftest import Command
 
 import runner.report
 from runner.runs.folder import RunFolder
@@ -30,17 +30,8 @@ OUT = Path("outputs/s")
 
 
 @pytest.fixture
-def search(command: Command) -> Command:
-    """Writes an experiment with a search and runs it."""
-
-    def run(*words: str, text: str = SEARCH) -> Finished:
-        folder = Path("conf/experiment")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "s.yaml").write_text(text)
-        plain = ("trainer.progress=false", "trainer.threads=1", "hydra/launcher=basic")
-        return command("--config-dir", "conf", "+experiment=s", *plain, *words)
-
-    return run
+def search(experiment: Command) -> Command:
+    return lambda *words, text=SEARCH: experiment(text, *words)
 
 
 def record() -> Record:

@@ -35,17 +35,8 @@ study:
 
 
 @pytest.fixture
-def study(command):
-    """Writes an experiment with a study and runs it."""
-
-    def run(*words, text=STUDY):
-        folder = Path("conf/experiment")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "s.yaml").write_text(text)
-        plain = ("trainer.progress=false", "trainer.threads=1", "hydra/launcher=basic")
-        return command("--config-dir", "conf", "+experiment=s", *plain, *words)
-
-    return run
+def study(experiment):
+    return lambda *words, text=STUDY: experiment(text, *words)
 
 
 def test_each_arm_is_searched_with_the_same_budget_and_its_best_is_judged(study):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from test_module import three_runs
+from by_hand import three_runs
 from test_train import alone, same_files
 
 from runner.runs.folder import RunFolder

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from by_hand import WEIGHTS, assert_close, augmented, configs_of, distance, trained
 from conftest import Command
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_module import WEIGHTS, assert_close, augmented, configs_of, distance, trained
 from torch import Tensor
 
 from runner.config.schema import Config
