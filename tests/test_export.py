@@ -75,4 +75,4 @@ def test_a_folder_that_is_missing_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["outputs/best", "--torchscript", str(tmp_path / "no/a.pt")]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert f"No such file or directory: '{tmp_path / 'no/a.pt'}'" in capsys.readouterr().err

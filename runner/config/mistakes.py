@@ -159,6 +159,8 @@ def _explain(mistake: Any, values: dict[str, Any], model: type[Option]) -> tuple
             f"{key}.name",
             f"unknown name '{tag}'{nearest(tag, known) or '.'} Known: {', '.join(known)}",
         )
+    if mistake["type"] == "model_type":
+        return key, f"holds keys of its own, {key}.<key>=..., found {mistake['input']!r}"
     if mistake["type"] == "too_short":
         return (
             key,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from math import inf, isfinite
 from typing import NamedTuple
 
+from matplotlib.ticker import MaxNLocator
+
 from runner.config.claims import Measure, parse_measure
 from runner.reporting.canvas import (
     Picture,
@@ -95,6 +97,7 @@ def draw_budget(evidence: Evidence) -> Picture | None:
         shares = [place / len(ordered) for place in range(1, len(ordered) + 1)]
         right.step(shares, ordered, where="pre", **style)
     left.set_xlabel("tries")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel(f"best {measure.text}")
     right.set_xlabel("share of the tries")
     right.set_ylabel(f"{measure.text} or better")

@@ -7,7 +7,7 @@ moment therefore leaves the old file or the new one, never half a file.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.errors import DataError
@@ -96,8 +96,8 @@ def write_atomically(path: Path, data: bytes, sync: bool = True) -> None:
 def replacing(path: Path, data: bytes, sync: bool = True) -> Iterator[None]:
     """Writes beside a file and takes its place at the end of the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
     try:
+        temporary.unlink(missing_ok=True)
         with temporary.open("xb") as file:  # "x" never follows a symbolic link
             file.write(data)
             file.flush()
@@ -105,5 +105,10 @@ def replacing(path: Path, data: bytes, sync: bool = True) -> Iterator[None]:
                 os.fsync(file.fileno())
         yield
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)  # the name that people know
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # no such folder
+            temporary.unlink(missing_ok=True)

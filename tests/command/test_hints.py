@@ -39,6 +39,8 @@ WORDS = [
     ("+experiment=qqq", "; --config-dir names your own"),
     ("--epochs=3", "--epochs=3: settings have no dashes; epochs=3"),
     ("learning_rate=0.1", "did you mean 'optimizer.lr'?"),
+    ("search=1", "search=1: holds keys of its own, search.<key>=..., found 1"),
+    ("study=x", "study=x: holds keys of its own"),
     ("momentum=0.9", "unknown key 'momentum'; a setting of optimizer=momentum, nesterov"),
     ("architecture.activation=ReLU", "did you mean 'relu'?"),
     ("study.seeds=3", "study.seeds=3: there is no study here to change"),
